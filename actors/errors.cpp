@@ -1,0 +1,64 @@
+#include "actors/errors.hpp"
+
+#include <caf/sec.hpp>
+
+#include <utility>
+
+namespace edgecap {
+
+std::string to_string(errc x) {
+  switch (x) {
+    case errc::unknown_job:
+      return "unknown_job";
+    case errc::unknown_system:
+      return "unknown_system";
+    case errc::rate_limited:
+      return "rate_limited";
+    case errc::too_many_jobs:
+      return "too_many_jobs";
+    case errc::not_ready:
+      return "not_ready";
+    case errc::no_savefile:
+      return "no_savefile";
+    case errc::storage_unavailable:
+      return "storage_unavailable";
+    case errc::storage_full:
+      return "storage_full";
+    case errc::no_interface:
+      return "no_interface";
+    case errc::shutting_down:
+      return "shutting_down";
+    case errc::invalid_options:
+      return "invalid_options";
+  }
+  return "invalid";
+}
+
+caf::error make_error(errc code, std::string text) {
+  return caf::make_error(code, std::move(text));
+}
+
+caf::error make_rate_limited(std::string text, std::uint64_t retry_after_ms) {
+  return caf::make_error(errc::rate_limited, std::move(text), retry_after_ms);
+}
+
+failure describe(const caf::error& err) {
+  failure result;
+  if (!err)
+    return result;
+  if (err.category() == caf::atom("edgecap")) {
+    result.ours = true;
+    result.code = static_cast<errc>(err.code());
+    const auto& context = err.context();
+    if (context.match_element<std::string>(0))
+      result.text = context.get_as<std::string>(0);
+    if (context.size() > 1 && context.match_element<std::uint64_t>(1))
+      result.retry_after_ms = context.get_as<std::uint64_t>(1);
+    return result;
+  }
+  result.timeout = err == caf::sec::request_timeout;
+  result.text = caf::to_string(err);
+  return result;
+}
+
+} // namespace edgecap

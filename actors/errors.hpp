@@ -1,0 +1,53 @@
+#pragma once
+
+#include <caf/atom.hpp>
+#include <caf/error.hpp>
+#include <caf/make_message.hpp>
+
+#include <cstdint>
+#include <string>
+
+namespace edgecap {
+
+/// Every way in which the engine refuses or fails. Codes are for programs, the
+/// text beside them is for people.
+enum class errc : std::uint8_t {
+  unknown_job = 1,     ///< No such job in that account.
+  unknown_system,      ///< No such system is configured.
+  rate_limited,        ///< The allowance is used up; carries the wait.
+  too_many_jobs,       ///< The limit of running jobs is reached.
+  not_ready,           ///< The job has no savefile yet.
+  no_savefile,         ///< The job ended without the savefile asked for.
+  storage_unavailable, ///< The index or the file system refused.
+  storage_full,        ///< Less free space than the configured floor.
+  no_interface,        ///< The interface cannot be captured on.
+  shutting_down,       ///< The process is about to end.
+  invalid_options,     ///< An actor was started with impossible options.
+};
+
+/// Name of the code, as logged.
+std::string to_string(errc x);
+
+/// An error with its text.
+caf::error make_error(errc code, std::string text);
+
+/// `errc::rate_limited` with the time until the next attempt may succeed.
+caf::error make_rate_limited(std::string text, std::uint64_t retry_after_ms);
+
+/// An error taken apart, for those who speak to the outside.
+struct failure {
+  /// Empty when the error is not one of ours (a timeout, a dead actor): see
+  /// `timeout`.
+  bool ours = false;
+  errc code = errc::storage_unavailable;
+  bool timeout = false;
+  std::string text;
+  std::uint64_t retry_after_ms = 0;
+};
+
+/// Takes any error of the actor layer apart.
+failure describe(const caf::error& err);
+
+} // namespace edgecap
+
+CAF_ERROR_CODE_ENUM(edgecap::errc, "edgecap")

@@ -1,0 +1,126 @@
+#pragma once
+
+#include "actors/messages.hpp"
+
+#include <caf/replies_to.hpp>
+#include <caf/typed_actor.hpp>
+
+// The only file with typed handles: the wiring diagram of the engine, in the
+// order in which data flows. Roles are WRITTEN IN CAPITALS. Every request has
+// a finite timeout at its sender.
+namespace edgecap {
+
+/// The RATE LIMITER actor interface.
+using rate_limiter_actor = caf::typed_actor<
+  // Takes one operation from the account's allowance, or says when to return.
+  caf::replies_to<atom::acquire, std::string, allowance>::with<admission>,
+  // Gives back what an operation took that then failed for our own reasons.
+  caf::reacts_to<atom::refund, std::string, allowance>,
+  // INTERNAL: Forgets accounts that are at full allowance again.
+  caf::reacts_to<atom::tick>>;
+
+/// The STORAGE actor interface. The only owner of the index and of the files.
+using storage_actor = caf::typed_actor<
+  // Adds a new job; answers when that is durable.
+  caf::replies_to<atom::insert, job_record>::with<caf::ok_atom>,
+  // Appends a batch to one run of a job; answers when it is written (a crash
+  // of the process does not lose it, a crash of the host may).
+  caf::replies_to<atom::append, std::string, std::uint32_t,
+                  capture::packet_batch>::with<caf::ok_atom>,
+  // Merges the runs of a job into its savefile and makes file and record
+  // durable. Answers the record as stored, `succeeded` or `failed`.
+  caf::replies_to<atom::seal, job_record>::with<job_record>,
+  // Makes a terminal record durable without a savefile and drops the runs.
+  caf::replies_to<atom::fail, job_record>::with<job_record>,
+  // Returns a job of an account.
+  caf::replies_to<atom::get, std::string, std::string>::with<job_record>,
+  // Returns one page of jobs, newest first.
+  caf::replies_to<atom::list, list_query>::with<job_page>,
+  // Removes a terminal job with its files.
+  caf::replies_to<atom::erase, std::string, std::string>::with<caf::ok_atom>,
+  // Opens a savefile for download: account, id, format.
+  caf::replies_to<atom::download, std::string, std::string,
+                  savefile_format>::with<savefile>,
+  // Returns what is stored.
+  caf::replies_to<atom::stats>::with<storage_stats>,
+  // INTERNAL: Goes on with the oldest unfinished seal, one slice.
+  caf::reacts_to<atom::work>,
+  // INTERNAL: Applies retention.
+  caf::reacts_to<atom::sweep>>;
+
+/// What a JOB understands from its SAMPLERS. The number is the sampler's run.
+using batch_sink_actor = caf::typed_actor<
+  // The sampler captures packets of this link type from now on.
+  caf::reacts_to<atom::opened, std::uint32_t, capture::link_type>,
+  // Packets, within the sampler's credit.
+  caf::reacts_to<atom::batch, std::uint32_t, capture::packet_batch>,
+  // The sampler's last words, with its counters.
+  caf::reacts_to<atom::ended, std::uint32_t, interface_report>>;
+
+/// The SAMPLER actor interface: one interface for one job.
+using sampler_actor = caf::typed_actor<
+  // Allows so many bytes of batches more.
+  caf::reacts_to<atom::credit, std::uint64_t>,
+  // Drains and ends.
+  caf::reacts_to<atom::stop>,
+  // Returns its counters so far; never blocks.
+  caf::replies_to<atom::stats>::with<interface_report>,
+  // INTERNAL: The packet source opened.
+  caf::reacts_to<atom::opened, capture::link_type>,
+  // INTERNAL: The packet source has packets.
+  caf::reacts_to<atom::batch, capture::packet_batch>,
+  // INTERNAL: The packet source ended.
+  caf::reacts_to<atom::ended, capture::source_end>>;
+
+/// The NODE actor interface: hosts samplers on one machine.
+using node_actor = caf::typed_actor<
+  // Returns the interfaces that the node has for a system, as sampler specs
+  // with sampling, snaplen and promiscuity filled in.
+  caf::replies_to<atom::survey, std::string>::with<std::vector<sampler_spec>>,
+  // Spawns a sampler that delivers to the given sink.
+  caf::replies_to<atom::sample, sampler_spec,
+                  batch_sink_actor>::with<sampler_actor>>;
+
+/// The JOB actor interface: one requested capture.
+using job_actor = batch_sink_actor::extend<
+  // INTERNAL: Surveys the nodes and starts the samplers.
+  caf::reacts_to<atom::sample>,
+  // Ends the job and keeps what it captured; for a client or a shutdown.
+  caf::reacts_to<atom::stop, end_reason>,
+  // INTERNAL: Reports progress to the registry and asks samplers for counters.
+  caf::reacts_to<atom::tick>,
+  // INTERNAL: A phase has lasted as long as it may.
+  caf::reacts_to<atom::deadline, job_phase>>;
+
+/// The JOB REGISTRY actor interface: the front door of the engine.
+using job_registry_actor = caf::typed_actor<
+  // Admits, persists and starts a job; answers with its record.
+  caf::replies_to<atom::create, job_spec>::with<job_record>,
+  // Returns a job of an account, running or finished.
+  caf::replies_to<atom::get, std::string, std::string>::with<job_record>,
+  // Returns one page of an account's jobs.
+  caf::replies_to<atom::list, list_query>::with<job_page>,
+  // Stops a job; idempotent. Answers the record at that moment.
+  caf::replies_to<atom::stop, std::string, std::string>::with<job_record>,
+  // Stops a job if it runs and removes it with its files.
+  caf::replies_to<atom::erase, std::string, std::string>::with<caf::ok_atom>,
+  // Opens a savefile for download: account, id, format.
+  caf::replies_to<atom::download, std::string, std::string,
+                  savefile_format>::with<savefile>,
+  // Returns totals and what runs.
+  caf::replies_to<atom::stats>::with<engine_stats>,
+  // Refuses new jobs, stops the running ones, answers when all are terminal.
+  caf::replies_to<atom::shutdown>::with<caf::ok_atom>,
+  // From a JOB: what is so now.
+  caf::reacts_to<atom::progress, job_record>,
+  // From a JOB: its terminal record, already durable.
+  caf::reacts_to<atom::finished, job_record>>;
+
+} // namespace edgecap
+
+// Handles that stand in messages themselves.
+CAF_BEGIN_TYPE_ID_BLOCK(edgecap_handles, caf::id_block::edgecap::end)
+  CAF_ADD_TYPE_ID(edgecap_handles, (edgecap::batch_sink_actor))
+  CAF_ADD_TYPE_ID(edgecap_handles, (edgecap::sampler_actor))
+  CAF_ADD_TYPE_ID(edgecap_handles, (std::vector<edgecap::sampler_spec>))
+CAF_END_TYPE_ID_BLOCK(edgecap_handles)

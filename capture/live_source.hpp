@@ -1,0 +1,42 @@
+#pragma once
+
+#include "capture/packet_source.hpp"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace edgecap::capture {
+
+/// Captures from real interfaces. Owns the reactor thread, which waits on all
+/// rings, and the threads that open and close sockets (both wait for the
+/// kernel's RCU grace periods, tens of milliseconds each). Thread-safe.
+class live_capture {
+public:
+  struct options {
+    /// Threads that open and close sockets, 1..64.
+    unsigned helper_threads = 8;
+  };
+
+  explicit live_capture(options opts);
+
+  /// Ends every source that is left (each gets its `on_ended`) and joins all
+  /// threads.
+  ~live_capture();
+
+  live_capture(const live_capture&) = delete;
+  live_capture& operator=(const live_capture&) = delete;
+
+  /// See `source_factory`.
+  std::unique_ptr<packet_source> open(source_options options,
+                                      std::shared_ptr<source_listener> listener);
+
+private:
+  class impl;
+  std::shared_ptr<impl> impl_;
+};
+
+/// Names of the interfaces that the host has now, in index order.
+expected<std::vector<std::string>> list_interfaces();
+
+} // namespace edgecap::capture

@@ -1,0 +1,161 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <vector>
+
+namespace edgecap::capture {
+
+/// Nanoseconds since 1970-01-01T00:00:00Z, as the kernel stamps packets
+/// (CLOCK_REALTIME).
+using unix_ns = std::int64_t;
+
+/// LINKTYPE_ value of a savefile header (pcap-linktype(7)). Values that are
+/// not named here are legal; they are only less well treated.
+enum class link_type : std::uint32_t {
+  ethernet = 1,
+  raw = 101,
+  linux_sll = 113,
+  linux_sll2 = 276,
+};
+
+/// Header of one record inside a batch: the layout of a record of a
+/// nanosecond savefile in host byte order (pcap-savefile(5)), so that a batch
+/// is written to a savefile with one call.
+struct record_header {
+  std::uint32_t seconds = 0;
+  std::uint32_t nanoseconds = 0;
+  std::uint32_t captured_length = 0; ///< Bytes that follow.
+  std::uint32_t original_length = 0; ///< Bytes on the wire.
+
+  /// Time stamp of the record.
+  unix_ns time() const {
+    return static_cast<unix_ns>(seconds) * 1'000'000'000 + nanoseconds;
+  }
+};
+
+static_assert(sizeof(record_header) == 16);
+
+/// A run of savefile records of one interface in one contiguous, immutable
+/// buffer. Copies share the buffer, so that passing a batch between threads
+/// or actors never copies packets.
+class packet_batch {
+public:
+  packet_batch() = default;
+
+  /// Link type of every record in the batch.
+  link_type link() const {
+    return link_;
+  }
+
+  /// Number of records.
+  std::uint32_t packets() const {
+    return packets_;
+  }
+
+  bool empty() const {
+    return packets_ == 0;
+  }
+
+  /// First of `size_bytes()` bytes of records.
+  const std::byte* data() const {
+    return bytes_ ? bytes_->data() : nullptr;
+  }
+
+  /// Size of all records with their headers.
+  std::size_t size_bytes() const {
+    return size_bytes_;
+  }
+
+  /// Sum of the captured lengths, without record headers.
+  std::uint64_t captured_bytes() const {
+    return size_bytes_ - std::uint64_t{packets_} * sizeof(record_header);
+  }
+
+  /// Time stamp of the first record; 0 in an empty batch.
+  unix_ns first_time() const {
+    return first_time_;
+  }
+
+  /// Time stamp of the last record; 0 in an empty batch.
+  unix_ns last_time() const {
+    return last_time_;
+  }
+
+  /// True when no record is older than the one before it.
+  bool ordered() const {
+    return ordered_;
+  }
+
+  /// The first `n` records as a batch that shares this one's buffer; the
+  /// whole batch if it has no more than `n`.
+  packet_batch prefix(std::uint32_t n) const;
+
+  /// Calls `f(const record_header&, const std::byte* data)` for each record.
+  template <class F>
+  void for_each(F&& f) const {
+    const auto* pos = data();
+    for (std::uint32_t i = 0; i < packets_; ++i) {
+      record_header header;
+      std::memcpy(&header, pos, sizeof header);
+      f(header, pos + sizeof header);
+      pos += sizeof header + header.captured_length;
+    }
+  }
+
+  friend bool operator==(const packet_batch& x, const packet_batch& y) {
+    return x.link_ == y.link_ && x.packets_ == y.packets_
+           && x.size_bytes_ == y.size_bytes_
+           && (x.data() == y.data()
+               || std::memcmp(x.data(), y.data(), x.size_bytes_) == 0);
+  }
+
+private:
+  friend class batch_builder;
+
+  std::shared_ptr<const std::vector<std::byte>> bytes_;
+  std::size_t size_bytes_ = 0;
+  std::uint32_t packets_ = 0;
+  link_type link_ = link_type::ethernet;
+  unix_ns first_time_ = 0;
+  unix_ns last_time_ = 0;
+  bool ordered_ = true;
+};
+
+/// Collects records into a batch. Used by one thread at a time.
+class batch_builder {
+public:
+  /// @param capacity_bytes Size that `append` never exceeds, but for a single
+  ///        record that alone is larger.
+  batch_builder(link_type link, std::size_t capacity_bytes);
+
+  /// Appends one record. Returns false, and appends nothing, if the batch has
+  /// records already and no room for this one: take it and append again.
+  /// @pre `captured_length` bytes are readable at `data`.
+  bool append(unix_ns time, const std::byte* data,
+              std::uint32_t captured_length, std::uint32_t original_length);
+
+  bool empty() const {
+    return batch_.packets_ == 0;
+  }
+
+  std::size_t size_bytes() const {
+    return buffer_.size();
+  }
+
+  std::uint32_t packets() const {
+    return batch_.packets_;
+  }
+
+  /// Hands over what was collected and starts anew.
+  packet_batch take();
+
+private:
+  std::size_t capacity_bytes_;
+  std::vector<std::byte> buffer_;
+  packet_batch batch_;
+};
+
+} // namespace edgecap::capture

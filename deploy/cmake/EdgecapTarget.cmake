@@ -1,0 +1,42 @@
+# How every target of edgecap is compiled, in one place.
+
+find_program(CCACHE_PROGRAM ccache)
+if(CCACHE_PROGRAM)
+  # pch_defines,time_macros: what ccache(1) asks for with precompiled headers.
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+      ${CMAKE_COMMAND} -E env "CCACHE_SLOPPINESS=pch_defines,time_macros"
+      ${CCACHE_PROGRAM})
+endif()
+
+add_library(edgecap_options INTERFACE)
+target_include_directories(edgecap_options INTERFACE "${PROJECT_SOURCE_DIR}")
+target_compile_options(edgecap_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+  $<$<BOOL:${EDGECAP_WERROR}>:-Werror>
+  # CAF_ADD_ATOM defines constants that not every file uses.
+  $<$<CXX_COMPILER_ID:Clang>:-Wno-unused-const-variable>)
+if(CCACHE_PROGRAM AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  target_compile_options(edgecap_options INTERFACE -fpch-preprocess)
+endif()
+if(EDGECAP_SANITIZE)
+  target_compile_options(edgecap_options INTERFACE
+    -fsanitize=${EDGECAP_SANITIZE} -fno-omit-frame-pointer
+    -fno-sanitize-recover=all
+    # CAF 0.17's detail/init_fun_factory.hpp forms a null tuple reference for
+    # functions without arguments.
+    -fno-sanitize=null)
+  target_link_options(edgecap_options INTERFACE -fsanitize=${EDGECAP_SANITIZE})
+endif()
+
+# Applies our options to a target.
+function(edgecap_compile_options target)
+  target_link_libraries(${target} PRIVATE edgecap_options)
+endfunction()
+
+# The library of one folder: all its sources, named edgecap_<folder>.
+function(edgecap_library folder)
+  file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${folder}/*.cpp")
+  add_library(edgecap_${folder} STATIC ${sources})
+  target_include_directories(edgecap_${folder} PUBLIC "${PROJECT_SOURCE_DIR}")
+  edgecap_compile_options(edgecap_${folder})
+endfunction()
