@@ -113,8 +113,10 @@ using job_registry_actor = caf::typed_actor<
   caf::replies_to<atom::shutdown>::with<caf::ok_atom>,
   // From a JOB: what is so now.
   caf::reacts_to<atom::progress, job_record>,
-  // From a JOB: its terminal record, already durable.
-  caf::reacts_to<atom::finished, job_record>>;
+  // From a JOB: its terminal record, and whether storage has made it durable.
+  caf::reacts_to<atom::finished, job_record, bool>,
+  // INTERNAL: Tries again to make the ends of jobs durable that are not yet.
+  caf::reacts_to<atom::tick>>;
 
 } // namespace edgecap
 

@@ -149,6 +149,7 @@ struct sampler_spec {
   std::string job_id;
   /// The job's own number for this sampler, from 0; names the run.
   std::uint32_t run = 0;
+  std::string node;
   std::string interface;
   capture::filter_fields filter;
   std::uint32_t sampling_one_in = 1;

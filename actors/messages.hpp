@@ -7,6 +7,7 @@
 
 #include <caf/allowed_unsafe_message_type.hpp>
 #include <caf/atom.hpp>
+#include <caf/make_message.hpp>
 #include <caf/meta/type_name.hpp>
 #include <caf/type_id.hpp>
 
@@ -71,8 +72,8 @@ typename Inspector::result_type inspect(Inspector& f, admission& x) {
 
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, sampler_spec& x) {
-  return f(caf::meta::type_name("sampler_spec"), x.job_id, x.run, x.interface,
-           x.filter, x.sampling_one_in, x.snaplen_bytes, x.promiscuous,
+  return f(caf::meta::type_name("sampler_spec"), x.job_id, x.run, x.node,
+           x.interface, x.filter, x.sampling_one_in, x.snaplen_bytes, x.promiscuous,
            x.packet_limit, x.credit_bytes, x.not_after);
 }
 

@@ -1,0 +1,363 @@
+#include "actors/job.hpp"
+
+#include "actors/actor_support.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace edgecap {
+
+caf::error validate(const job_options& options) {
+  const auto bad = [](const char* text) {
+    return make_error(errc::invalid_options, std::string{"job: "} + text);
+  };
+  if (options.credit_bytes == 0)
+    return bad("no credit");
+  if (options.max_samplers == 0)
+    return bad("no samplers");
+  if (!options.wall_clock)
+    return bad("no clock");
+  return caf::none;
+}
+
+// -- initialization -----------------------------------------------------------
+
+job_state::job_state(job_actor::pointer ptr) : self(ptr) {
+}
+
+void job_state::init(job_record accepted, std::chrono::milliseconds time_left,
+                     job_peers handles, job_options opts) {
+  record = std::move(accepted);
+  peers = std::move(handles);
+  options = std::move(opts);
+  self->delayed_send(self, time_left, atom::deadline_v, job_phase::capturing);
+  self->delayed_send(self, options.progress_interval, atom::tick_v);
+  self->send(self, atom::sample_v);
+}
+
+// -- starting -----------------------------------------------------------------
+
+void job_state::survey_nodes() {
+  if (!running())
+    return; // stopped before it began
+  surveys_pending = peers.nodes.size();
+  for (const auto& node : peers.nodes)
+    self->request(node, request_timeout, atom::survey_v, record.spec.system)
+      .then(
+        [this, node](std::vector<sampler_spec>& specs) {
+          --surveys_pending;
+          start_samplers(node, std::move(specs));
+          end_if_alone();
+        },
+        [this](caf::error& err) {
+          --surveys_pending;
+          ++nodes_lost;
+          last_error = describe(err).text;
+          end_if_alone();
+        });
+}
+
+void job_state::start_samplers(const node_actor& node,
+                               std::vector<sampler_spec> specs) {
+  if (!running())
+    return;
+  for (auto& spec : specs) {
+    const auto run = static_cast<std::uint32_t>(shares.size());
+    auto& added = shares.emplace_back();
+    added.report.node = spec.node;
+    added.report.interface = spec.interface;
+    added.report.sampling_one_in = spec.sampling_one_in;
+    if (run >= options.max_samplers) {
+      mark_failed(added, "more interfaces than the limit of "
+                           + std::to_string(options.max_samplers)
+                           + " samplers for one job");
+      continue;
+    }
+    spec.job_id = record.id;
+    spec.run = run;
+    spec.filter = record.spec.filter;
+    spec.packet_limit = record.spec.packet_limit;
+    spec.credit_bytes = options.credit_bytes;
+    spec.not_after = record.submitted
+                     + unix_ns{record.spec.time_limit_s} * 1'000'000'000;
+    self
+      ->request(node, request_timeout, atom::sample_v, std::move(spec),
+                batch_sink_actor{self})
+      .then(
+        [this, run](const sampler_actor& handle) {
+          shares[run].handle = handle;
+          self->monitor(handle);
+          if (!running())
+            self->send(handle, atom::stop_v);
+        },
+        [this, run](caf::error& err) {
+          mark_failed(shares[run], "start sampler: " + describe(err).text);
+          end_if_alone();
+          seal_if_drained();
+        });
+  }
+}
+
+// -- capturing ----------------------------------------------------------------
+
+void job_state::sampler_opened(std::uint32_t run, capture::link_type link) {
+  if (run >= shares.size() || shares[run].done)
+    return;
+  shares[run].report.link = link;
+  shares[run].report.phase = sampler_phase::capturing;
+  if (record.phase != job_phase::pending)
+    return;
+  record.phase = job_phase::capturing;
+  record.started = options.wall_clock();
+  publish();
+}
+
+void job_state::take_batch(std::uint32_t run,
+                           const capture::packet_batch& batch) {
+  if (run >= shares.size() || shares[run].done || is_terminal(record.phase)
+      || record.phase == job_phase::sealing)
+    return;
+  const auto room = record.spec.packet_limit - record.packets_captured;
+  const auto kept = batch.prefix(static_cast<std::uint32_t>(
+    std::min<std::uint64_t>(room, batch.packets())));
+  // The sampler gets its credit back even for what is cut off: without it, it
+  // could not drain.
+  const auto give_back = [this, run, bytes = batch.size_bytes()] {
+    if (shares[run].handle && !shares[run].done)
+      self->send(shares[run].handle, atom::credit_v, std::uint64_t{bytes});
+  };
+  if (kept.empty()) {
+    give_back();
+    return;
+  }
+  record.packets_captured += kept.packets();
+  record.bytes_captured += kept.captured_bytes();
+  shares[run].report.packets_captured += kept.packets();
+  ++appends_pending;
+  self
+    ->request(peers.storage, request_timeout, atom::append_v, record.id, run,
+              kept)
+    .then(
+      [this, give_back](caf::ok_atom) {
+        --appends_pending;
+        give_back();
+        seal_if_drained();
+      },
+      [this](caf::error& err) {
+        --appends_pending;
+        // What the savefile holds is no longer what we counted.
+        record.reason = end_reason::none;
+        end(end_reason::storage_error, "store packets: " + describe(err).text);
+        seal_if_drained();
+      });
+  if (record.packets_captured >= record.spec.packet_limit)
+    end(end_reason::packet_limit);
+}
+
+void job_state::sampler_done(std::uint32_t run, const interface_report& last) {
+  if (run >= shares.size() || shares[run].done)
+    return;
+  auto& x = shares[run];
+  merge_counters(x, last);
+  x.report.phase = last.phase;
+  x.report.error = last.error;
+  x.done = true;
+  if (!last.error.empty())
+    last_error = last.interface + ": " + last.error;
+  end_if_alone();
+  seal_if_drained();
+}
+
+void job_state::sampler_died(const caf::actor_addr& source,
+                             const caf::error& why) {
+  const auto i = std::find_if(shares.begin(), shares.end(), [&](const share& x) {
+    return x.handle && x.handle.address() == source;
+  });
+  if (i == shares.end() || i->done)
+    return; // it said goodbye before
+  merge_counters(*i, {}); // what it counted since its last report is unknown
+  mark_failed(*i, "sampler died: " + caf::to_string(why));
+  end_if_alone();
+  seal_if_drained();
+}
+
+// -- ending -------------------------------------------------------------------
+
+void job_state::end(end_reason reason, std::string message) {
+  if (record.reason != end_reason::none || is_terminal(record.phase)
+      || record.phase == job_phase::sealing)
+    return;
+  record.reason = reason;
+  if (!message.empty())
+    record.error_message = std::move(message);
+  record.stop_requested = record.stop_requested
+                          || reason == end_reason::stopped;
+  if (record.phase == job_phase::draining)
+    return; // a graver reason for an end that is under way
+  record.phase = job_phase::draining;
+  for (auto& x : shares)
+    if (x.handle && !x.done)
+      self->send(x.handle, atom::stop_v);
+  self->delayed_send(self, options.drain_timeout, atom::deadline_v,
+                     job_phase::draining);
+  publish();
+  seal_if_drained();
+}
+
+void job_state::expire(job_phase phase) {
+  if (phase == job_phase::capturing) {
+    end(end_reason::time_limit);
+    return;
+  }
+  if (phase != job_phase::draining || record.phase != job_phase::draining)
+    return;
+  for (auto& x : shares)
+    if (!x.done) {
+      mark_failed(x, "did not drain in time");
+      if (x.handle)
+        self->send_exit(x.handle, caf::exit_reason::kill);
+    }
+  // Appends that storage does not answer end by their own timeout.
+  seal_if_drained();
+}
+
+void job_state::seal_if_drained() {
+  if (record.phase != job_phase::draining || appends_pending > 0)
+    return;
+  const auto all_done = std::all_of(shares.begin(), shares.end(),
+                                    [](const share& x) { return x.done; });
+  if (all_done)
+    seal();
+}
+
+void job_state::finish(job_record terminal, bool durable) {
+  self->send(peers.registry, atom::finished_v, std::move(terminal), durable);
+  self->quit();
+}
+
+// -- reporting ----------------------------------------------------------------
+
+void job_state::publish() {
+  record.interfaces.clear();
+  for (const auto& x : shares)
+    record.interfaces.push_back(x.report);
+  self->send(peers.registry, atom::progress_v, record);
+}
+
+void job_state::refresh_counters() {
+  for (std::size_t run = 0; run < shares.size(); ++run) {
+    if (!shares[run].handle || shares[run].done)
+      continue;
+    self->request(shares[run].handle, request_timeout, atom::stats_v)
+      .then(
+        [this, run](const interface_report& now) {
+          if (!shares[run].done)
+            merge_counters(shares[run], now);
+        },
+        [](caf::error&) {
+          // A sampler that cannot answer is about to be reported DOWN.
+        });
+  }
+}
+
+// -- helpers ------------------------------------------------------------------
+
+bool job_state::running() const {
+  return record.phase == job_phase::pending
+         || record.phase == job_phase::capturing;
+}
+
+void job_state::mark_failed(share& x, std::string why) {
+  last_error = x.report.interface + ": " + why;
+  x.report.phase = sampler_phase::failed;
+  x.report.error = std::move(why);
+  x.done = true;
+}
+
+void job_state::merge_counters(share& x, const interface_report& from) {
+  auto& to = x.report;
+  to.packets_matched = from.packets_matched;
+  to.packets_sampled_out = from.packets_sampled_out;
+  to.dropped_by_kernel = from.dropped_by_kernel;
+  to.dropped_by_interface = from.dropped_by_interface;
+  to.dropped_by_us = from.dropped_by_us;
+}
+
+void job_state::end_if_alone() {
+  if (!running() || surveys_pending > 0)
+    return;
+  const auto alone = std::all_of(shares.begin(), shares.end(),
+                                 [](const share& x) { return x.done; });
+  if (!alone)
+    return;
+  if (shares.empty() && nodes_lost == peers.nodes.size())
+    end(end_reason::node_lost, "no node answered: " + last_error);
+  else if (shares.empty())
+    end(end_reason::interface_lost,
+        "system " + record.spec.system + " has no interface now");
+  else
+    end(end_reason::interface_lost, "no interface is left: " + last_error);
+}
+
+void job_state::seal() {
+  record.phase = job_phase::sealing;
+  record.finished = options.wall_clock();
+  publish();
+  const auto settle = [this](const char* attempt) {
+    return [this, attempt](caf::error& err) {
+      record.phase = job_phase::failed;
+      record.reason = end_reason::storage_error;
+      record.error_message = attempt + (": " + describe(err).text);
+      finish(record, false);
+    };
+  };
+  const auto done = [this](job_record& terminal) {
+    finish(std::move(terminal), true);
+  };
+  if (record.reason == end_reason::storage_error)
+    self->request(peers.storage, request_timeout, atom::fail_v, record)
+      .then(done, settle("mark the job failed"));
+  else
+    self->request(peers.storage, options.seal_timeout, atom::seal_v, record)
+      .then(done, settle("seal the savefile"));
+}
+
+// -- behavior -----------------------------------------------------------------
+
+job_actor::behavior_type
+job(job_actor::stateful_pointer<job_state> self, job_record accepted,
+    std::chrono::milliseconds time_left, job_peers peers,
+    job_options options) {
+  install_default_handlers(self);
+  if (auto err = validate(options)) {
+    self->quit(err);
+    return job_actor::behavior_type::make_empty_behavior();
+  }
+  self->set_down_handler([self](caf::down_msg& down) {
+    self->state.sampler_died(down.source, down.reason);
+  });
+  self->state.init(std::move(accepted), time_left, std::move(peers),
+                   std::move(options));
+  return {
+    [self](atom::opened, std::uint32_t run, capture::link_type link) {
+      self->state.sampler_opened(run, link);
+    },
+    [self](atom::batch, std::uint32_t run, const capture::packet_batch& batch) {
+      self->state.take_batch(run, batch);
+    },
+    [self](atom::ended, std::uint32_t run, const interface_report& last) {
+      self->state.sampler_done(run, last);
+    },
+    [self](atom::sample) { self->state.survey_nodes(); },
+    [self](atom::stop, end_reason reason) { self->state.end(reason); },
+    [self](atom::tick) {
+      self->state.publish();
+      self->state.refresh_counters();
+      self->delayed_send(self, self->state.options.progress_interval,
+                         atom::tick_v);
+    },
+    [self](atom::deadline, job_phase phase) { self->state.expire(phase); },
+  };
+}
+
+} // namespace edgecap

@@ -1,0 +1,137 @@
+#pragma once
+
+#include "actors/interfaces.hpp"
+
+#include <caf/error.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace edgecap {
+
+/// Waits and limits of a job.
+struct job_options {
+  /// Bytes of batches that a sampler may have under way.
+  std::uint64_t credit_bytes = 1u << 20;
+  /// Samplers of one job; interfaces beyond are reported, not captured on.
+  std::uint32_t max_samplers = 256;
+  /// For samplers to hand over what they have, after the job ended.
+  std::chrono::milliseconds drain_timeout{4000};
+  /// For storage to merge the runs.
+  std::chrono::milliseconds seal_timeout{300000};
+  /// Between two reports to the registry.
+  std::chrono::milliseconds progress_interval{250};
+  /// Now, for the times of a record; the actor clock has no date.
+  std::function<unix_ns()> wall_clock;
+};
+
+/// Says what is wrong with the options, if anything.
+caf::error validate(const job_options& options);
+
+/// Handles that a job works with.
+struct job_peers {
+  job_registry_actor registry;
+  storage_actor storage;
+  std::vector<node_actor> nodes;
+};
+
+/// State of a JOB.
+struct job_state {
+  // -- member types -----------------------------------------------------------
+
+  /// What the job knows of one of its samplers; its index is the run.
+  struct share {
+    sampler_actor handle; ///< Empty while the node spawns it.
+    interface_report report;
+    bool done = false; ///< No packet will follow.
+  };
+
+  // -- initialization ---------------------------------------------------------
+
+  explicit job_state(job_actor::pointer self);
+
+  /// Takes over an accepted job and arms its time limit.
+  void init(job_record accepted, std::chrono::milliseconds time_left,
+            job_peers handles, job_options opts);
+
+  // -- starting ---------------------------------------------------------------
+
+  /// Asks every node for its interfaces.
+  void survey_nodes();
+
+  /// Asks a node for a sampler on each interface that it named.
+  void start_samplers(const node_actor& node, std::vector<sampler_spec> specs);
+
+  // -- capturing --------------------------------------------------------------
+
+  void sampler_opened(std::uint32_t run, capture::link_type link);
+
+  /// Counts a batch, cuts it at the packet limit and has it stored.
+  void take_batch(std::uint32_t run, const capture::packet_batch& batch);
+
+  /// The sampler of `run` will deliver no more.
+  void sampler_done(std::uint32_t run, const interface_report& last);
+
+  /// The sampler died without a word.
+  void sampler_died(const caf::actor_addr& source, const caf::error& why);
+
+  // -- ending -----------------------------------------------------------------
+
+  /// Ends capturing, for the first reason given.
+  void end(end_reason reason, std::string message = {});
+
+  /// A phase has lasted as long as it may.
+  void expire(job_phase phase);
+
+  /// Goes on to sealing when nothing is under way any more.
+  void seal_if_drained();
+
+  /// Reports the terminal record and quits.
+  /// @param durable Whether storage has it.
+  void finish(job_record terminal, bool durable);
+
+  // -- reporting --------------------------------------------------------------
+
+  /// Sends the record as it is now to the registry.
+  void publish();
+
+  /// Asks the samplers for their counters.
+  void refresh_counters();
+
+  // -- member variables -------------------------------------------------------
+
+  job_actor::pointer self;
+  job_record record;
+  job_peers peers;
+  job_options options;
+  std::vector<share> shares;
+  std::size_t surveys_pending = 0;
+  std::size_t nodes_lost = 0;
+  std::size_t appends_pending = 0;
+  std::string last_error; ///< Of the youngest failed survey or sampler.
+
+  static inline const char* name = "job";
+
+private:
+  bool running() const;
+  void mark_failed(share& x, std::string why);
+  void merge_counters(share& x, const interface_report& from);
+  void end_if_alone();
+  void seal();
+};
+
+/// Runs one accepted capture to its end: supervises a sampler per interface,
+/// cuts at the limits, has the packets stored and sealed, reports to the
+/// registry and quits.
+/// @param accepted The durable record, still `pending`.
+/// @param time_left Of the time limit, which runs from acceptance.
+job_actor::behavior_type
+job(job_actor::stateful_pointer<job_state> self, job_record accepted,
+    std::chrono::milliseconds time_left, job_peers peers, job_options options);
+
+} // namespace edgecap

@@ -1,0 +1,397 @@
+#include "actors/job_registry.hpp"
+
+#include <openssl/rand.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace edgecap {
+
+namespace {
+
+/// Pause between two attempts to make the end of a job durable.
+constexpr std::chrono::seconds settle_interval{5};
+
+/// Why a job that is still with us has no file to download.
+caf::error no_download(const job_record& record) {
+  if (record.phase == job_phase::failed)
+    return make_error(errc::no_savefile, "capture " + record.id
+                                           + " failed: "
+                                           + record.error_message);
+  return make_error(errc::not_ready,
+                    "capture " + record.id + " is " + to_string(record.phase)
+                      + "; its file can be downloaded when its status is "
+                        "success");
+}
+
+} // namespace
+
+caf::error validate(const job_registry_options& options) {
+  const auto bad = [](const char* text) {
+    return make_error(errc::invalid_options, std::string{"registry: "} + text);
+  };
+  if (options.systems.empty())
+    return bad("no systems");
+  if (options.running_jobs == 0)
+    return bad("no running jobs allowed");
+  if (!options.make_id)
+    return bad("no source of ids");
+  return validate(options.job);
+}
+
+std::string random_job_id() {
+  std::array<unsigned char, 16> bytes{};
+  if (RAND_bytes(bytes.data(), static_cast<int>(bytes.size())) != 1)
+    throw std::runtime_error("the system's random generator failed");
+  constexpr const char* digits = "0123456789abcdef";
+  std::string result;
+  result.reserve(2 * bytes.size());
+  for (const auto byte : bytes) {
+    result += digits[byte >> 4];
+    result += digits[byte & 15];
+  }
+  return result;
+}
+
+// -- initialization -----------------------------------------------------------
+
+job_registry_state::job_registry_state(job_registry_actor::pointer ptr)
+  : self(ptr) {
+}
+
+void job_registry_state::init(job_registry_options opts,
+                              job_registry_peers handles) {
+  options = std::move(opts);
+  peers = std::move(handles);
+}
+
+// -- a job's beginning --------------------------------------------------------
+
+caf::result<job_record> job_registry_state::create(job_spec spec) {
+  const auto accepted = self->clock().now();
+  if (shutting_down)
+    return make_error(errc::shutting_down, "edgecap is shutting down");
+  if (options.systems.count(spec.system) == 0)
+    return make_error(errc::unknown_system,
+                      "there is no system " + spec.system);
+  if (running.size() + creating >= options.running_jobs)
+    return make_error(errc::too_many_jobs,
+                      "the limit of " + std::to_string(options.running_jobs)
+                        + " running captures is reached");
+  ++creating;
+  record_promise promise{self->make_response_promise<job_record>()};
+  self
+    ->request(peers.limiter, request_timeout, atom::acquire_v, spec.account_id,
+              allowance::collect)
+    .then(
+      [this, spec, promise, accepted](const admission& answer) mutable {
+        if (answer.granted) {
+          admitted(std::move(spec), promise, accepted);
+          return;
+        }
+        create_failed(promise,
+                      make_rate_limited(
+                        "the limit of " + std::to_string(answer.limit)
+                          + " collect request(s) per "
+                          + std::to_string(answer.window_s)
+                          + " s is reached",
+                        answer.retry_after_ms));
+      },
+      [this, promise](caf::error& err) mutable {
+        create_failed(promise, std::move(err));
+      });
+  return promise.raw();
+}
+
+void job_registry_state::admitted(job_spec spec, record_promise promise,
+                                  caf::actor_clock::time_point accepted) {
+  job_record record;
+  record.id = options.make_id();
+  record.spec = std::move(spec);
+  record.submitted = options.job.wall_clock();
+  self->request(peers.storage, request_timeout, atom::insert_v, record)
+    .then(
+      [this, record, promise, accepted](caf::ok_atom) {
+        --creating;
+        start(record, accepted);
+        promise.deliver(record);
+      },
+      [this, promise, account = record.spec.account_id](
+        caf::error& err) mutable {
+        // Our failure must not cost the client its minute.
+        self->send(peers.limiter, atom::refund_v, account, allowance::collect);
+        create_failed(promise, std::move(err));
+      });
+}
+
+void job_registry_state::start(job_record record,
+                               caf::actor_clock::time_point accepted) {
+  const auto limit = std::chrono::seconds{record.spec.time_limit_s};
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+    accepted + limit - self->clock().now());
+  const auto handle = self->spawn<caf::monitored>(
+    job, record, std::max(left, std::chrono::milliseconds{0}),
+    job_peers{job_registry_actor{self}, peers.storage, peers.nodes},
+    options.job);
+  auto id = record.id;
+  ++totals.jobs_created;
+  running.emplace(std::move(id), running_job{handle, std::move(record), {}});
+  if (shutting_down)
+    self->send(handle, atom::stop_v, end_reason::shutdown);
+}
+
+void job_registry_state::create_failed(record_promise& promise,
+                                       caf::error why) {
+  --creating;
+  promise.deliver(std::move(why));
+  answer_shutdown_if_done();
+}
+
+// -- a job's end --------------------------------------------------------------
+
+void job_registry_state::finished(job_record terminal, bool durable) {
+  const auto i = running.find(terminal.id);
+  if (i == running.end())
+    return;
+  if (!is_terminal(i->second.record.phase)) {
+    add(totals, terminal);
+    spdlog::info("event=job-finished job={} phase={} reason={} packets={} "
+                 "error=\"{}\"",
+                 terminal.id, to_string(terminal.phase),
+                 to_string(terminal.reason), terminal.packets_captured,
+                 terminal.error_message);
+  }
+  if (!durable) {
+    i->second.record = std::move(terminal);
+    answer_shutdown_if_done();
+    return;
+  }
+  const auto erasers = std::move(i->second.erasers);
+  running.erase(i);
+  for (const auto& promise : erasers)
+    erase_stored(terminal.spec.account_id, terminal.id, promise);
+  answer_shutdown_if_done();
+}
+
+void job_registry_state::settle_ends() {
+  for (const auto& [id, entry] : running) {
+    if (!is_terminal(entry.record.phase))
+      continue;
+    self->request(peers.storage, request_timeout, atom::fail_v, entry.record)
+      .then(
+        [this](job_record& terminal) { finished(std::move(terminal), true); },
+        [id = id](caf::error& err) {
+          spdlog::warn("event=job-end-not-durable job={} error=\"{}\"", id,
+                       describe(err).text);
+        });
+  }
+  self->delayed_send(self, settle_interval, atom::tick_v);
+}
+
+void job_registry_state::job_died(const caf::actor_addr& source,
+                                  const caf::error& why) {
+  const auto i
+    = std::find_if(running.begin(), running.end(), [&](const auto& entry) {
+        return entry.second.handle.address() == source;
+      });
+  if (i == running.end() || is_terminal(i->second.record.phase))
+    return; // it finished before
+  auto record = i->second.record;
+  spdlog::error("event=job-died job={} reason=\"{}\"", record.id,
+                caf::to_string(why));
+  record.phase = job_phase::sealing;
+  record.reason = end_reason::shutdown;
+  record.error_message = "the capture's supervisor died: "
+                         + caf::to_string(why);
+  record.finished = options.job.wall_clock();
+  self->request(peers.storage, options.job.seal_timeout, atom::seal_v, record)
+    .then(
+      [this](job_record& terminal) { finished(std::move(terminal), true); },
+      [this, record](caf::error& err) mutable {
+        record.phase = job_phase::failed;
+        record.reason = end_reason::storage_error;
+        record.error_message += "; seal: " + describe(err).text;
+        finished(std::move(record), false);
+      });
+}
+
+caf::result<job_record> job_registry_state::stop(const std::string& account,
+                                                 const std::string& id) {
+  if (auto* entry = find(account, id)) {
+    if (is_terminal(entry->record.phase))
+      return entry->record;
+    entry->record.stop_requested = true;
+    self->send(entry->handle, atom::stop_v, end_reason::stopped);
+    return entry->record;
+  }
+  // A terminal job: stopping it again changes nothing.
+  return self->delegate(peers.storage, atom::get_v, account, id);
+}
+
+caf::result<caf::ok_atom>
+job_registry_state::erase(const std::string& account, const std::string& id) {
+  ok_promise promise{self->make_response_promise<caf::ok_atom>()};
+  if (auto* entry = find(account, id)) {
+    self->send(entry->handle, atom::stop_v, end_reason::stopped);
+    entry->erasers.push_back(promise);
+  } else {
+    erase_stored(account, id, promise);
+  }
+  return promise.raw();
+}
+
+void job_registry_state::erase_stored(const std::string& account,
+                                      const std::string& id,
+                                      ok_promise promise) {
+  self->request(peers.storage, request_timeout, atom::erase_v, account, id)
+    .then([promise](caf::ok_atom) { promise.deliver(caf::ok_atom_v); },
+          [promise](caf::error& err) { promise.deliver(std::move(err)); });
+}
+
+caf::result<caf::ok_atom> job_registry_state::shutdown() {
+  ok_promise promise{self->make_response_promise<caf::ok_atom>()};
+  shutdown_waiters.push_back(promise);
+  if (!shutting_down) {
+    shutting_down = true;
+    for (const auto& [id, entry] : running)
+      self->send(entry.handle, atom::stop_v, end_reason::shutdown);
+  }
+  answer_shutdown_if_done();
+  return promise.raw();
+}
+
+void job_registry_state::answer_shutdown_if_done() {
+  const auto runs = [](const auto& entry) {
+    return !is_terminal(entry.second.record.phase);
+  };
+  if (!shutting_down || creating > 0
+      || std::any_of(running.begin(), running.end(), runs))
+    return;
+  for (const auto& promise : std::exchange(shutdown_waiters, {}))
+    promise.deliver(caf::ok_atom_v);
+}
+
+// -- looking ------------------------------------------------------------------
+
+job_registry_state::running_job*
+job_registry_state::find(const std::string& account, const std::string& id) {
+  const auto i = running.find(id);
+  if (i == running.end() || i->second.record.spec.account_id != account)
+    return nullptr;
+  return &i->second;
+}
+
+job_page job_registry_state::overlay(job_page page) const {
+  for (auto& record : page.jobs) {
+    const auto i = running.find(record.id);
+    if (i != running.end() && !is_terminal(record.phase))
+      record = i->second.record;
+  }
+  return page;
+}
+
+engine_stats job_registry_state::stats() const {
+  auto result = totals;
+  for (const auto& [id, entry] : running)
+    result.jobs_running += is_terminal(entry.record.phase) ? 0 : 1;
+  return result;
+}
+
+void job_registry_state::add(engine_stats& to, const job_record& record) {
+  const auto success = record.phase == job_phase::succeeded;
+  const auto outcome
+    = std::find_if(to.outcomes.begin(), to.outcomes.end(), [&](const auto& x) {
+        return x.reason == record.reason && x.success == success;
+      });
+  if (outcome == to.outcomes.end())
+    to.outcomes.push_back({record.reason, success, 1});
+  else
+    ++outcome->jobs;
+  for (const auto& report : record.interfaces) {
+    auto i = std::find_if(to.interfaces.begin(), to.interfaces.end(),
+                          [&](const auto& x) {
+                            return x.node == report.node
+                                   && x.interface == report.interface;
+                          });
+    if (i == to.interfaces.end()) {
+      to.interfaces.push_back({});
+      i = std::prev(to.interfaces.end());
+      i->node = report.node;
+      i->interface = report.interface;
+    }
+    i->packets_captured += report.packets_captured;
+    i->dropped_by_kernel += report.dropped_by_kernel.value_or(0);
+    i->dropped_by_interface += report.dropped_by_interface.value_or(0);
+    i->dropped_by_us += report.dropped_by_us.value_or(0);
+  }
+}
+
+// -- behavior -----------------------------------------------------------------
+
+job_registry_actor::behavior_type
+job_registry(job_registry_actor::stateful_pointer<job_registry_state> self,
+             job_registry_options options, job_registry_peers peers) {
+  install_default_handlers(self);
+  if (auto err = validate(options)) {
+    self->quit(err);
+    return job_registry_actor::behavior_type::make_empty_behavior();
+  }
+  self->set_down_handler([self](caf::down_msg& down) {
+    self->state.job_died(down.source, down.reason);
+  });
+  self->state.init(std::move(options), std::move(peers));
+  self->delayed_send(self, settle_interval, atom::tick_v);
+  return {
+    [self](atom::create, job_spec& spec) {
+      return self->state.create(std::move(spec));
+    },
+    [self](atom::get, const std::string& account,
+           const std::string& id) -> caf::result<job_record> {
+      if (auto* entry = self->state.find(account, id))
+        return entry->record;
+      return self->delegate(self->state.peers.storage, atom::get_v, account,
+                            id);
+    },
+    [self](atom::list, const list_query& query) -> caf::result<job_page> {
+      guarded_promise<job_page> promise{
+        self->make_response_promise<job_page>()};
+      self
+        ->request(self->state.peers.storage, request_timeout, atom::list_v,
+                  query)
+        .then(
+          [self, promise](job_page& page) {
+            promise.deliver(self->state.overlay(std::move(page)));
+          },
+          [promise](caf::error& err) { promise.deliver(std::move(err)); });
+      return promise.raw();
+    },
+    [self](atom::stop, const std::string& account, const std::string& id) {
+      return self->state.stop(account, id);
+    },
+    [self](atom::erase, const std::string& account, const std::string& id) {
+      return self->state.erase(account, id);
+    },
+    [self](atom::download, const std::string& account, const std::string& id,
+           savefile_format format) -> caf::result<savefile> {
+      if (auto* entry = self->state.find(account, id))
+        return no_download(entry->record);
+      return self->delegate(self->state.peers.storage, atom::download_v,
+                            account, id, format);
+    },
+    [self](atom::stats) { return self->state.stats(); },
+    [self](atom::shutdown) { return self->state.shutdown(); },
+    [self](atom::progress, job_record& record) {
+      const auto i = self->state.running.find(record.id);
+      if (i != self->state.running.end()
+          && !is_terminal(i->second.record.phase))
+        i->second.record = std::move(record);
+    },
+    [self](atom::finished, job_record& terminal, bool durable) {
+      self->state.finished(std::move(terminal), durable);
+    },
+    [self](atom::tick) { self->state.settle_ends(); },
+  };
+}
+
+} // namespace edgecap

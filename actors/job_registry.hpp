@@ -1,0 +1,122 @@
+#pragma once
+
+#include "actors/actor_support.hpp"
+#include "actors/interfaces.hpp"
+#include "actors/job.hpp"
+
+#include <caf/error.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace edgecap {
+
+struct job_registry_options {
+  std::set<std::string> systems;   ///< That a job may name.
+  std::uint32_t running_jobs = 256; ///< Most at once, in all accounts.
+  job_options job;
+  /// Makes an id of 32 lower-case hex characters that was never made before.
+  std::function<std::string()> make_id;
+};
+
+/// Says what is wrong with the options, if anything.
+caf::error validate(const job_registry_options& options);
+
+/// 128 random bits as an id (from the system's generator).
+std::string random_job_id();
+
+/// Handles that the registry works with.
+struct job_registry_peers {
+  rate_limiter_actor limiter;
+  storage_actor storage;
+  std::vector<node_actor> nodes;
+};
+
+/// State of the JOB REGISTRY.
+struct job_registry_state {
+  // -- member types -----------------------------------------------------------
+
+  using ok_promise = guarded_promise<caf::ok_atom>;
+  using record_promise = guarded_promise<job_record>;
+
+  /// A job that is not terminal yet, or whose end is not durable yet.
+  struct running_job {
+    job_actor handle;
+    job_record record; ///< As last reported.
+    std::vector<ok_promise> erasers; ///< Who waits for its removal.
+  };
+
+  // -- initialization ---------------------------------------------------------
+
+  explicit job_registry_state(job_registry_actor::pointer self);
+
+  void init(job_registry_options opts, job_registry_peers handles);
+
+  // -- a job's beginning ------------------------------------------------------
+
+  caf::result<job_record> create(job_spec spec);
+
+  // -- a job's end ------------------------------------------------------------
+
+  /// Takes a job off the list of running ones once its end is durable.
+  void finished(job_record terminal, bool durable);
+
+  /// Asks storage again to make ends durable that it refused before.
+  void settle_ends();
+
+  /// A job's actor is gone; if it never finished, its captures are sealed.
+  void job_died(const caf::actor_addr& source, const caf::error& why);
+
+  caf::result<job_record> stop(const std::string& account,
+                               const std::string& id);
+
+  caf::result<caf::ok_atom> erase(const std::string& account,
+                                  const std::string& id);
+
+  caf::result<caf::ok_atom> shutdown();
+
+  // -- looking ----------------------------------------------------------------
+
+  /// The running job of that account, or nullptr.
+  running_job* find(const std::string& account, const std::string& id);
+
+  /// Puts what running jobs last reported over what storage knows.
+  job_page overlay(job_page page) const;
+
+  engine_stats stats() const;
+
+  // -- member variables -------------------------------------------------------
+
+  job_registry_actor::pointer self;
+  job_registry_options options;
+  job_registry_peers peers;
+  std::unordered_map<std::string, running_job> running;
+  std::uint32_t creating = 0; ///< Creates that are not answered yet.
+  bool shutting_down = false;
+  std::vector<ok_promise> shutdown_waiters;
+  engine_stats totals; ///< Of finished jobs.
+
+  static inline const char* name = "job-registry";
+
+private:
+  void admitted(job_spec spec, record_promise promise,
+                caf::actor_clock::time_point accepted);
+  void start(job_record record, caf::actor_clock::time_point accepted);
+  void create_failed(record_promise& promise, caf::error why);
+  void erase_stored(const std::string& account, const std::string& id,
+                    ok_promise promise);
+  void answer_shutdown_if_done();
+  static void add(engine_stats& to, const job_record& record);
+};
+
+/// The front door of the engine. Quits at once on invalid options.
+job_registry_actor::behavior_type
+job_registry(job_registry_actor::stateful_pointer<job_registry_state> self,
+             job_registry_options options, job_registry_peers peers);
+
+} // namespace edgecap

@@ -1,0 +1,58 @@
+#pragma once
+
+#include "actors/interfaces.hpp"
+#include "capture/packet_source.hpp"
+
+#include <caf/error.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace edgecap {
+
+/// One line of a system: which interfaces, and how they are read.
+struct interface_rule {
+  std::string pattern; ///< Name or shell glob (fnmatch(3)).
+  std::uint32_t sampling_one_in = 1;
+  std::uint32_t snaplen_bytes = 160;
+  bool promiscuous = false;
+};
+
+/// Name of each system with its rules, the first that fits an interface wins.
+using system_table = std::map<std::string, std::vector<interface_rule>>;
+
+struct node_options {
+  std::string name; ///< What this machine is called in reports.
+  system_table systems;
+  capture::source_options source;      ///< Ring, batch and wake-up sizes.
+  capture::source_factory open_source; ///< Never empty.
+  /// Names of the interfaces that the machine has now.
+  std::function<capture::expected<std::vector<std::string>>()> list_interfaces;
+};
+
+/// Says what is wrong with the options, if anything.
+caf::error validate(const node_options& options);
+
+/// Applies the rules of a system to the interfaces that exist. A rule without
+/// wildcards stands for its interface even if that is absent, so that a job
+/// can say that it is missing.
+std::vector<sampler_spec> survey(const std::vector<interface_rule>& rules,
+                                 const std::vector<std::string>& present,
+                                 const std::string& node);
+
+/// State of a NODE.
+struct node_state {
+  node_options options;
+
+  static inline const char* name = "node";
+};
+
+/// Hosts the samplers of one machine. Quits at once on invalid options.
+node_actor::behavior_type
+node(node_actor::stateful_pointer<node_state> self, node_options options);
+
+} // namespace edgecap

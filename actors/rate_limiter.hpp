@@ -1,0 +1,77 @@
+#pragma once
+
+#include "actors/interfaces.hpp"
+
+#include <caf/error.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <unordered_map>
+
+namespace edgecap {
+
+/// So many operations in any window of so many seconds.
+struct allowance_options {
+  std::uint32_t limit = 1;    ///< >= 1.
+  std::uint32_t window_s = 60; ///< >= 1.
+};
+
+struct rate_limiter_options {
+  allowance_options collect{1, 60};
+  allowance_options general{1200, 300};
+};
+
+/// Says what is wrong with the options, if anything.
+caf::error validate(const rate_limiter_options& options);
+
+/// State of the RATE LIMITER. Each window slides exactly: "one per minute" must
+/// also hold over the edge of a fixed window, so the moments are remembered.
+struct rate_limiter_state {
+  using clock_type = caf::actor_clock;
+
+  /// The moments of the operations that still count.
+  struct window {
+    std::deque<clock_type::time_point> used;
+  };
+
+  // -- initialization ---------------------------------------------------------
+
+  explicit rate_limiter_state(rate_limiter_actor::pointer self);
+
+  void init(const rate_limiter_options& options);
+
+  // -- operations -------------------------------------------------------------
+
+  /// Takes one operation, or says how long to wait.
+  admission acquire(const std::string& account, allowance kind);
+
+  /// Gives the youngest operation back.
+  void refund(const std::string& account, allowance kind);
+
+  /// Drops accounts that nothing is remembered of.
+  void forget_idle();
+
+  // -- member variables -------------------------------------------------------
+
+  rate_limiter_actor::pointer self;
+  rate_limiter_options options;
+  std::unordered_map<std::string, window> collect;
+  std::unordered_map<std::string, window> general;
+
+  static inline const char* name = "rate-limiter";
+
+private:
+  std::unordered_map<std::string, window>& windows_of(allowance kind);
+  const allowance_options& options_of(allowance kind) const;
+  void expire(window& x, std::chrono::seconds length) const;
+};
+
+/// Admits operations of accounts. Quits at once on invalid options.
+rate_limiter_actor::behavior_type
+rate_limiter(rate_limiter_actor::stateful_pointer<rate_limiter_state> self,
+             rate_limiter_options options);
+
+} // namespace edgecap
