@@ -9,7 +9,6 @@
 #include <caf/sec.hpp>
 #include <caf/typed_event_based_actor.hpp>
 #include <caf/typed_response_promise.hpp>
-
 #include <spdlog/spdlog.h>
 
 #include <chrono>
@@ -63,8 +62,7 @@ template <class... Ts>
 class guarded_promise {
 public:
   explicit guarded_promise(caf::typed_response_promise<Ts...> promise)
-    : box_(std::make_shared<box>(std::move(promise))) {
-  }
+    : box_(std::make_shared<box>(std::move(promise))) {}
 
   /// Answers; later calls have no effect.
   template <class... Us>
@@ -85,8 +83,7 @@ public:
 private:
   struct box {
     explicit box(caf::typed_response_promise<Ts...> x)
-      : promise(std::move(x)) {
-    }
+      : promise(std::move(x)) {}
 
     ~box() {
       if (promise.pending())

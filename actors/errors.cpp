@@ -8,28 +8,28 @@ namespace edgecap {
 
 std::string to_string(errc x) {
   switch (x) {
-    case errc::unknown_job:
-      return "unknown_job";
-    case errc::unknown_system:
-      return "unknown_system";
-    case errc::rate_limited:
-      return "rate_limited";
-    case errc::too_many_jobs:
-      return "too_many_jobs";
-    case errc::not_ready:
-      return "not_ready";
-    case errc::no_savefile:
-      return "no_savefile";
-    case errc::storage_unavailable:
-      return "storage_unavailable";
-    case errc::storage_full:
-      return "storage_full";
-    case errc::no_interface:
-      return "no_interface";
-    case errc::shutting_down:
-      return "shutting_down";
-    case errc::invalid_options:
-      return "invalid_options";
+  case errc::unknown_job:
+    return "unknown_job";
+  case errc::unknown_system:
+    return "unknown_system";
+  case errc::rate_limited:
+    return "rate_limited";
+  case errc::too_many_jobs:
+    return "too_many_jobs";
+  case errc::not_ready:
+    return "not_ready";
+  case errc::no_savefile:
+    return "no_savefile";
+  case errc::storage_unavailable:
+    return "storage_unavailable";
+  case errc::storage_full:
+    return "storage_full";
+  case errc::no_interface:
+    return "no_interface";
+  case errc::shutting_down:
+    return "shutting_down";
+  case errc::invalid_options:
+    return "invalid_options";
   }
   return "invalid";
 }

@@ -5,8 +5,8 @@
 
 #include <optional>
 
-// CAF 0.17 inspects its own `optional` only; found by argument-dependent look-up
-// through the inspector, hence in its namespace.
+// CAF 0.17 inspects its own `optional` only; found by argument-dependent
+// look-up through the inspector, hence in its namespace.
 namespace caf {
 
 template <class Inspector, class T>

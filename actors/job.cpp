@@ -22,8 +22,7 @@ caf::error validate(const job_options& options) {
 
 // -- initialization -----------------------------------------------------------
 
-job_state::job_state(job_actor::pointer ptr) : self(ptr) {
-}
+job_state::job_state(job_actor::pointer ptr) : self(ptr) {}
 
 void job_state::init(job_record accepted, std::chrono::milliseconds time_left,
                      job_peers handles, job_options opts) {
@@ -78,8 +77,8 @@ void job_state::start_samplers(const node_actor& node,
     spec.filter = record.spec.filter;
     spec.packet_limit = record.spec.packet_limit;
     spec.credit_bytes = options.credit_bytes;
-    spec.not_after = record.submitted
-                     + unix_ns{record.spec.time_limit_s} * 1'000'000'000;
+    spec.not_after
+      = record.submitted + unix_ns{record.spec.time_limit_s} * 1'000'000'000;
     self
       ->request(node, request_timeout, atom::sample_v, std::move(spec),
                 batch_sink_actor{self})
@@ -118,8 +117,8 @@ void job_state::take_batch(std::uint32_t run,
       || record.phase == job_phase::sealing)
     return;
   const auto room = record.spec.packet_limit - record.packets_captured;
-  const auto kept = batch.prefix(static_cast<std::uint32_t>(
-    std::min<std::uint64_t>(room, batch.packets())));
+  const auto kept = batch.prefix(
+    static_cast<std::uint32_t>(std::min<std::uint64_t>(room, batch.packets())));
   // The sampler gets its credit back even for what is cut off: without it, it
   // could not drain.
   const auto give_back = [this, run, bytes = batch.size_bytes()] {
@@ -170,11 +169,12 @@ void job_state::sampler_done(std::uint32_t run, const interface_report& last) {
 
 void job_state::sampler_died(const caf::actor_addr& source,
                              const caf::error& why) {
-  const auto i = std::find_if(shares.begin(), shares.end(), [&](const share& x) {
-    return x.handle && x.handle.address() == source;
-  });
+  const auto i
+    = std::find_if(shares.begin(), shares.end(), [&](const share& x) {
+        return x.handle && x.handle.address() == source;
+      });
   if (i == shares.end() || i->done)
-    return; // it said goodbye before
+    return;               // it said goodbye before
   merge_counters(*i, {}); // what it counted since its last report is unknown
   mark_failed(*i, "sampler died: " + caf::to_string(why));
   end_if_alone();
@@ -190,8 +190,8 @@ void job_state::end(end_reason reason, std::string message) {
   record.reason = reason;
   if (!message.empty())
     record.error_message = std::move(message);
-  record.stop_requested = record.stop_requested
-                          || reason == end_reason::stopped;
+  record.stop_requested
+    = record.stop_requested || reason == end_reason::stopped;
   if (record.phase == job_phase::draining)
     return; // a graver reason for an end that is under way
   record.phase = job_phase::draining;
@@ -311,9 +311,8 @@ void job_state::seal() {
       finish(record, false);
     };
   };
-  const auto done = [this](job_record& terminal) {
-    finish(std::move(terminal), true);
-  };
+  const auto done
+    = [this](job_record& terminal) { finish(std::move(terminal), true); };
   if (record.reason == end_reason::storage_error)
     self->request(peers.storage, request_timeout, atom::fail_v, record)
       .then(done, settle("mark the job failed"));
@@ -324,10 +323,10 @@ void job_state::seal() {
 
 // -- behavior -----------------------------------------------------------------
 
-job_actor::behavior_type
-job(job_actor::stateful_pointer<job_state> self, job_record accepted,
-    std::chrono::milliseconds time_left, job_peers peers,
-    job_options options) {
+job_actor::behavior_type job(job_actor::stateful_pointer<job_state> self,
+                             job_record accepted,
+                             std::chrono::milliseconds time_left,
+                             job_peers peers, job_options options) {
   install_default_handlers(self);
   if (auto err = validate(options)) {
     self->quit(err);

@@ -130,8 +130,9 @@ private:
 /// registry and quits.
 /// @param accepted The durable record, still `pending`.
 /// @param time_left Of the time limit, which runs from acceptance.
-job_actor::behavior_type
-job(job_actor::stateful_pointer<job_state> self, job_record accepted,
-    std::chrono::milliseconds time_left, job_peers peers, job_options options);
+job_actor::behavior_type job(job_actor::stateful_pointer<job_state> self,
+                             job_record accepted,
+                             std::chrono::milliseconds time_left,
+                             job_peers peers, job_options options);
 
 } // namespace edgecap

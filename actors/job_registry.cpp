@@ -1,5 +1,6 @@
 #include "actors/job_registry.hpp"
 
+#include <caf/send.hpp>
 #include <openssl/rand.h>
 
 #include <algorithm>
@@ -16,8 +17,7 @@ constexpr std::chrono::seconds settle_interval{5};
 /// Why a job that is still with us has no file to download.
 caf::error no_download(const job_record& record) {
   if (record.phase == job_phase::failed)
-    return make_error(errc::no_savefile, "capture " + record.id
-                                           + " failed: "
+    return make_error(errc::no_savefile, "capture " + record.id + " failed: "
                                            + record.error_message);
   return make_error(errc::not_ready,
                     "capture " + record.id + " is " + to_string(record.phase)
@@ -57,7 +57,11 @@ std::string random_job_id() {
 // -- initialization -----------------------------------------------------------
 
 job_registry_state::job_registry_state(job_registry_actor::pointer ptr)
-  : self(ptr) {
+  : self(ptr) {}
+
+job_registry_state::~job_registry_state() {
+  for (const auto& [id, entry] : running)
+    caf::anon_send_exit(entry.handle, caf::exit_reason::kill);
 }
 
 void job_registry_state::init(job_registry_options opts,
@@ -94,8 +98,7 @@ caf::result<job_record> job_registry_state::create(job_spec spec) {
                       make_rate_limited(
                         "the limit of " + std::to_string(answer.limit)
                           + " collect request(s) per "
-                          + std::to_string(answer.window_s)
-                          + " s is reached",
+                          + std::to_string(answer.window_s) + " s is reached",
                         answer.retry_after_ms));
       },
       [this, promise](caf::error& err) mutable {
@@ -117,8 +120,8 @@ void job_registry_state::admitted(job_spec spec, record_promise promise,
         start(record, accepted);
         promise.deliver(record);
       },
-      [this, promise, account = record.spec.account_id](
-        caf::error& err) mutable {
+      [this, promise,
+       account = record.spec.account_id](caf::error& err) mutable {
         // Our failure must not cost the client its minute.
         self->send(peers.limiter, atom::refund_v, account, allowance::collect);
         create_failed(promise, std::move(err));
@@ -202,18 +205,17 @@ void job_registry_state::job_died(const caf::actor_addr& source,
                 caf::to_string(why));
   record.phase = job_phase::sealing;
   record.reason = end_reason::shutdown;
-  record.error_message = "the capture's supervisor died: "
-                         + caf::to_string(why);
+  record.error_message
+    = "the capture's supervisor died: " + caf::to_string(why);
   record.finished = options.job.wall_clock();
   self->request(peers.storage, options.job.seal_timeout, atom::seal_v, record)
-    .then(
-      [this](job_record& terminal) { finished(std::move(terminal), true); },
-      [this, record](caf::error& err) mutable {
-        record.phase = job_phase::failed;
-        record.reason = end_reason::storage_error;
-        record.error_message += "; seal: " + describe(err).text;
-        finished(std::move(record), false);
-      });
+    .then([this](job_record& terminal) { finished(std::move(terminal), true); },
+          [this, record](caf::error& err) mutable {
+            record.phase = job_phase::failed;
+            record.reason = end_reason::storage_error;
+            record.error_message += "; seal: " + describe(err).text;
+            finished(std::move(record), false);
+          });
 }
 
 caf::result<job_record> job_registry_state::stop(const std::string& account,
@@ -229,8 +231,8 @@ caf::result<job_record> job_registry_state::stop(const std::string& account,
   return self->delegate(peers.storage, atom::get_v, account, id);
 }
 
-caf::result<caf::ok_atom>
-job_registry_state::erase(const std::string& account, const std::string& id) {
+caf::result<caf::ok_atom> job_registry_state::erase(const std::string& account,
+                                                    const std::string& id) {
   ok_promise promise{self->make_response_promise<caf::ok_atom>()};
   if (auto* entry = find(account, id)) {
     self->send(entry->handle, atom::stop_v, end_reason::stopped);
@@ -262,9 +264,8 @@ caf::result<caf::ok_atom> job_registry_state::shutdown() {
 }
 
 void job_registry_state::answer_shutdown_if_done() {
-  const auto runs = [](const auto& entry) {
-    return !is_terminal(entry.second.record.phase);
-  };
+  const auto runs
+    = [](const auto& entry) { return !is_terminal(entry.second.record.phase); };
   if (!shutting_down || creating > 0
       || std::any_of(running.begin(), running.end(), runs))
     return;
@@ -309,11 +310,10 @@ void job_registry_state::add(engine_stats& to, const job_record& record) {
   else
     ++outcome->jobs;
   for (const auto& report : record.interfaces) {
-    auto i = std::find_if(to.interfaces.begin(), to.interfaces.end(),
-                          [&](const auto& x) {
-                            return x.node == report.node
-                                   && x.interface == report.interface;
-                          });
+    auto i = std::find_if(
+      to.interfaces.begin(), to.interfaces.end(), [&](const auto& x) {
+        return x.node == report.node && x.interface == report.interface;
+      });
     if (i == to.interfaces.end()) {
       to.interfaces.push_back({});
       i = std::prev(to.interfaces.end());

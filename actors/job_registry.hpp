@@ -17,7 +17,7 @@
 namespace edgecap {
 
 struct job_registry_options {
-  std::set<std::string> systems;   ///< That a job may name.
+  std::set<std::string> systems;    ///< That a job may name.
   std::uint32_t running_jobs = 256; ///< Most at once, in all accounts.
   job_options job;
   /// Makes an id of 32 lower-case hex characters that was never made before.
@@ -47,13 +47,16 @@ struct job_registry_state {
   /// A job that is not terminal yet, or whose end is not durable yet.
   struct running_job {
     job_actor handle;
-    job_record record; ///< As last reported.
+    job_record record;               ///< As last reported.
     std::vector<ok_promise> erasers; ///< Who waits for its removal.
   };
 
   // -- initialization ---------------------------------------------------------
 
   explicit job_registry_state(job_registry_actor::pointer self);
+
+  /// Takes its jobs along: without a registry nobody could stop them.
+  ~job_registry_state();
 
   void init(job_registry_options opts, job_registry_peers handles);
 

@@ -137,11 +137,11 @@ enum class allowance : std::uint8_t {
 /// Answer of the rate limiter.
 struct admission {
   bool granted = false;
-  std::uint32_t limit = 0;           ///< Operations per window.
-  std::uint32_t remaining = 0;       ///< After this one.
-  std::uint32_t window_s = 0;        ///< Length of the window.
-  std::uint64_t retry_after_ms = 0;  ///< Until the next would be granted; 0 if
-                                     ///< granted.
+  std::uint32_t limit = 0;          ///< Operations per window.
+  std::uint32_t remaining = 0;      ///< After this one.
+  std::uint32_t window_s = 0;       ///< Length of the window.
+  std::uint64_t retry_after_ms = 0; ///< Until the next would be granted; 0 if
+                                    ///< granted.
 };
 
 /// What a sampler is to do.

@@ -55,8 +55,8 @@ typename Inspector::result_type inspect(Inspector& f, job_record& x) {
 
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, list_query& x) {
-  return f(caf::meta::type_name("list_query"), x.account_id, x.page,
-           x.per_page, x.status, x.type);
+  return f(caf::meta::type_name("list_query"), x.account_id, x.page, x.per_page,
+           x.status, x.type);
 }
 
 template <class Inspector>
@@ -73,13 +73,13 @@ typename Inspector::result_type inspect(Inspector& f, admission& x) {
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, sampler_spec& x) {
   return f(caf::meta::type_name("sampler_spec"), x.job_id, x.run, x.node,
-           x.interface, x.filter, x.sampling_one_in, x.snaplen_bytes, x.promiscuous,
-           x.packet_limit, x.credit_bytes, x.not_after);
+           x.interface, x.filter, x.sampling_one_in, x.snaplen_bytes,
+           x.promiscuous, x.packet_limit, x.credit_bytes, x.not_after);
 }
 
 template <class Inspector>
-typename Inspector::result_type
-inspect(Inspector& f, engine_stats::interface_totals& x) {
+typename Inspector::result_type inspect(Inspector& f,
+                                        engine_stats::interface_totals& x) {
   return f(caf::meta::type_name("interface_totals"), x.node, x.interface,
            x.packets_captured, x.bytes_captured, x.dropped_by_kernel,
            x.dropped_by_interface, x.dropped_by_us);
@@ -93,8 +93,8 @@ typename Inspector::result_type inspect(Inspector& f,
 
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, engine_stats& x) {
-  return f(caf::meta::type_name("engine_stats"), x.jobs_created,
-           x.jobs_running, x.outcomes, x.interfaces);
+  return f(caf::meta::type_name("engine_stats"), x.jobs_created, x.jobs_running,
+           x.outcomes, x.interfaces);
 }
 
 template <class Inspector>

@@ -28,18 +28,18 @@ std::vector<sampler_spec> survey(const std::vector<interface_rule>& rules,
                                  const std::string& node) {
   std::vector<sampler_spec> result;
   std::set<std::string> taken;
-  const auto take = [&](const std::string& interface,
-                        const interface_rule& rule) {
-    if (!taken.insert(interface).second)
-      return;
-    sampler_spec spec;
-    spec.node = node;
-    spec.interface = interface;
-    spec.sampling_one_in = rule.sampling_one_in;
-    spec.snaplen_bytes = rule.snaplen_bytes;
-    spec.promiscuous = rule.promiscuous;
-    result.push_back(std::move(spec));
-  };
+  const auto take
+    = [&](const std::string& interface, const interface_rule& rule) {
+        if (!taken.insert(interface).second)
+          return;
+        sampler_spec spec;
+        spec.node = node;
+        spec.interface = interface;
+        spec.sampling_one_in = rule.sampling_one_in;
+        spec.snaplen_bytes = rule.snaplen_bytes;
+        spec.promiscuous = rule.promiscuous;
+        result.push_back(std::move(spec));
+      };
   for (const auto& rule : rules) {
     if (rule.pattern.find_first_of("*?[") == std::string::npos) {
       take(rule.pattern, rule);
@@ -52,8 +52,8 @@ std::vector<sampler_spec> survey(const std::vector<interface_rule>& rules,
   return result;
 }
 
-node_actor::behavior_type
-node(node_actor::stateful_pointer<node_state> self, node_options options) {
+node_actor::behavior_type node(node_actor::stateful_pointer<node_state> self,
+                               node_options options) {
   install_default_handlers(self);
   if (auto err = validate(options)) {
     self->quit(err);
@@ -76,10 +76,9 @@ node(node_actor::stateful_pointer<node_state> self, node_options options) {
     [self](atom::sample, sampler_spec& spec,
            const batch_sink_actor& sink) -> caf::result<sampler_actor> {
       const auto& opts = self->state.options;
-      return self->spawn(sampler,
-                         sampler_options{std::move(spec), opts.source,
-                                         opts.open_source},
-                         sink);
+      return self->spawn(
+        sampler,
+        sampler_options{std::move(spec), opts.source, opts.open_source}, sink);
     },
   };
 }

@@ -52,7 +52,7 @@ struct node_state {
 };
 
 /// Hosts the samplers of one machine. Quits at once on invalid options.
-node_actor::behavior_type
-node(node_actor::stateful_pointer<node_state> self, node_options options);
+node_actor::behavior_type node(node_actor::stateful_pointer<node_state> self,
+                               node_options options);
 
 } // namespace edgecap

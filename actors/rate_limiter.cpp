@@ -35,8 +35,7 @@ caf::error validate(const rate_limiter_options& options) {
 }
 
 rate_limiter_state::rate_limiter_state(rate_limiter_actor::pointer ptr)
-  : self(ptr) {
-}
+  : self(ptr) {}
 
 void rate_limiter_state::init(const rate_limiter_options& opts) {
   options = opts;

@@ -15,7 +15,7 @@ namespace edgecap {
 
 /// So many operations in any window of so many seconds.
 struct allowance_options {
-  std::uint32_t limit = 1;    ///< >= 1.
+  std::uint32_t limit = 1;     ///< >= 1.
   std::uint32_t window_s = 60; ///< >= 1.
 };
 

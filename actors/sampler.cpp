@@ -18,8 +18,7 @@ namespace {
 class listener : public capture::source_listener {
 public:
   explicit listener(const sampler_actor& target)
-    : target_(caf::actor_cast<caf::weak_actor_ptr>(target)) {
-  }
+    : target_(caf::actor_cast<caf::weak_actor_ptr>(target)) {}
 
   void on_opened(capture::link_type link) override {
     tell(atom::opened_v, link);
@@ -61,8 +60,7 @@ caf::error validate(const sampler_options& options) {
   return caf::none;
 }
 
-sampler_state::sampler_state(sampler_actor::pointer ptr) : self(ptr) {
-}
+sampler_state::sampler_state(sampler_actor::pointer ptr) : self(ptr) {}
 
 void sampler_state::init(sampler_options options, batch_sink_actor dest) {
   sink = std::move(dest);

@@ -14,8 +14,8 @@ namespace edgecap {
 /// What a sampler needs beside its job's spec.
 struct sampler_options {
   sampler_spec spec;
-  capture::source_options source;       ///< Ring, batch and wake-up sizes.
-  capture::source_factory open_source;  ///< Never empty.
+  capture::source_options source;      ///< Ring, batch and wake-up sizes.
+  capture::source_factory open_source; ///< Never empty.
 };
 
 /// Says what is wrong with the options, if anything.

@@ -1,0 +1,132 @@
+#include "tests/support/fake_storage.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <utility>
+
+namespace edgecap::test {
+
+namespace {
+
+caf::error broken(const char* what) {
+  return make_error(errc::storage_unavailable,
+                    std::string{what} + ": Input/output error");
+}
+
+caf::error unknown(const std::string& id) {
+  return make_error(errc::unknown_job, "there is no capture " + id);
+}
+
+} // namespace
+
+std::uint64_t storage_script::packets(const std::string& id) const {
+  const auto i = runs.find(id);
+  if (i == runs.end())
+    return 0;
+  return std::accumulate(
+    i->second.begin(), i->second.end(), std::uint64_t{0},
+    [](std::uint64_t sum, const auto& run) { return sum + run.second; });
+}
+
+storage_actor::behavior_type fake_storage(storage_actor::pointer self,
+                                          std::shared_ptr<storage_script> st) {
+  const auto find
+    = [st](const std::string& account, const std::string& id) -> job_record* {
+    const auto i = st->records.find(id);
+    return i == st->records.end() || i->second.spec.account_id != account
+             ? nullptr
+             : &i->second;
+  };
+  return {
+    [st](atom::insert, const job_record& record) -> caf::result<caf::ok_atom> {
+      if (st->fail_insert)
+        return broken("insert");
+      st->records[record.id] = record;
+      return caf::ok_atom_v;
+    },
+    [self,
+     st](atom::append, const std::string& id, std::uint32_t run,
+         const capture::packet_batch& batch) -> caf::result<caf::ok_atom> {
+      if (st->appends_until_failure == 0)
+        return broken("append");
+      if (st->appends_until_failure > 0)
+        --st->appends_until_failure;
+      st->runs[id][run] += batch.packets();
+      if (!st->hold_appends)
+        return caf::ok_atom_v;
+      auto promise = self->make_response_promise<caf::ok_atom>();
+      st->held.push_back(promise);
+      return promise;
+    },
+    [self, st](atom::seal,
+               const job_record& record) -> caf::result<job_record> {
+      if (st->fail_seal)
+        return broken("seal");
+      if (st->hold_seals) {
+        auto promise = self->make_response_promise<job_record>();
+        st->held_seals.push_back(promise);
+        return promise;
+      }
+      auto sealed = record;
+      const auto lost = record.reason == end_reason::interface_lost
+                        || record.reason == end_reason::node_lost
+                        || record.reason == end_reason::shutdown;
+      sealed.phase = lost && st->packets(record.id) == 0 ? job_phase::failed
+                                                         : job_phase::succeeded;
+      st->records[record.id] = sealed;
+      return sealed;
+    },
+    [st](atom::fail, const job_record& record) -> caf::result<job_record> {
+      if (st->fail_fail)
+        return broken("fail");
+      auto failed = record;
+      failed.phase = job_phase::failed;
+      st->records[record.id] = failed;
+      return failed;
+    },
+    [find](atom::get, const std::string& account,
+           const std::string& id) -> caf::result<job_record> {
+      if (auto* record = find(account, id))
+        return *record;
+      return unknown(id);
+    },
+    [st](atom::list, const list_query& query) -> caf::result<job_page> {
+      job_page page;
+      for (const auto& [id, record] : st->records)
+        if (record.spec.account_id == query.account_id)
+          page.jobs.push_back(record);
+      std::sort(page.jobs.begin(), page.jobs.end(),
+                [](const job_record& x, const job_record& y) {
+                  return x.submitted > y.submitted;
+                });
+      page.total_count = page.jobs.size();
+      return page;
+    },
+    [st, find](atom::erase, const std::string& account,
+               const std::string& id) -> caf::result<caf::ok_atom> {
+      if (find(account, id) == nullptr)
+        return unknown(id);
+      st->records.erase(id);
+      return caf::ok_atom_v;
+    },
+    [find](atom::download, const std::string& account, const std::string& id,
+           savefile_format) -> caf::result<savefile> {
+      if (find(account, id) == nullptr)
+        return unknown(id);
+      return make_error(errc::no_savefile, "a fake storage has no files");
+    },
+    [st](atom::stats) -> caf::result<storage_stats> {
+      storage_stats stats;
+      stats.jobs = st->records.size();
+      return stats;
+    },
+    [st](atom::work) {
+      // A promise may be answered by its own actor only.
+      for (auto& promise : std::exchange(st->held, {}))
+        promise.deliver(caf::ok_atom_v);
+    },
+    [](atom::sweep) {},
+  };
+}
+
+} // namespace edgecap::test

@@ -1,0 +1,46 @@
+#pragma once
+
+#include "actors/interfaces.hpp"
+
+#include <caf/typed_event_based_actor.hpp>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace edgecap::test {
+
+/// What a fake storage holds and what it is told to get wrong. Shared between
+/// the test and the actor, which run in one thread.
+struct storage_script {
+  // -- faults -----------------------------------------------------------------
+
+  bool fail_insert = false;
+  bool fail_seal = false;
+  bool fail_fail = false;
+  /// Appends that succeed before one fails; negative: all succeed.
+  int appends_until_failure = -1;
+  /// Appends are kept unanswered until the actor gets `work`.
+  bool hold_appends = false;
+  /// Seals are never answered.
+  bool hold_seals = false;
+
+  // -- contents ---------------------------------------------------------------
+
+  std::map<std::string, job_record> records;
+  /// Packets of each run of each job.
+  std::map<std::string, std::map<std::uint32_t, std::uint64_t>> runs;
+  std::vector<caf::typed_response_promise<caf::ok_atom>> held;
+  std::vector<caf::typed_response_promise<job_record>> held_seals;
+
+  /// Packets stored for a job.
+  std::uint64_t packets(const std::string& id) const;
+};
+
+/// The STORAGE protocol over memory, with faults on demand.
+storage_actor::behavior_type fake_storage(storage_actor::pointer self,
+                                          std::shared_ptr<storage_script> st);
+
+} // namespace edgecap::test
