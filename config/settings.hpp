@@ -9,7 +9,8 @@
 
 // Every setting of edgecap with its unit, default and range. `load` fills it
 // from YAML; `main.cpp` hands the parts on by value. This folder depends on
-// nothing of ours.
+// nothing of ours. Ranges are enforced in `schema.cpp`, rules between settings
+// in `validate.cpp`; docs/configuration.md tells the operator about both.
 namespace edgecap::config {
 
 /// `listen`: where the HTTP API is served.
@@ -28,7 +29,8 @@ struct rights {
   bool download = false; ///< See packets.
 };
 
-/// One way to authenticate as an account.
+/// One way to authenticate as an account: in YAML `token_hash`, or `email`
+/// with `key_hash`.
 struct credential_settings {
   std::string name; ///< For the audit log; unique in the account.
   /// Set for X-Auth-Email/X-Auth-Key, empty for a bearer token.
@@ -42,36 +44,36 @@ struct credential_settings {
 /// `accounts`: who may ask.
 struct account_settings {
   std::string id;   ///< 32 lower-case hex characters.
-  std::string name; ///< For people.
+  std::string name; ///< For people; may be empty.
   std::vector<credential_settings> credentials;
 };
 
 /// One entry of a system's `interfaces`.
 struct interface_settings {
-  std::string pattern; ///< Name or shell glob (fnmatch(3)).
-  std::uint32_t sampling_one_in = 1;  ///< 1..1000000.
-  std::uint32_t snaplen_bytes = 160;  ///< 1..262144.
+  std::string pattern; ///< Name or shell glob (fnmatch(3)); YAML: `match`.
+  std::uint32_t sampling_one_in = 1; ///< 1..1000000.
+  std::uint32_t snaplen_bytes = 160; ///< 1..262144.
   bool promiscuous = false;
 };
 
 /// `systems`: names that a request may give, mapped to interfaces.
 struct system_settings {
-  std::string name;
-  std::vector<interface_settings> interfaces;
+  std::string name;                           ///< 1..64 of [A-Za-z0-9_-].
+  std::vector<interface_settings> interfaces; ///< At least one.
 };
 
 /// `capture`: how interfaces are read.
 struct capture_settings {
-  std::uint32_t ring_bytes = 2u << 20;     ///< Per sampler; 64 KiB..1 GiB.
-  std::uint32_t wake_interval_ms = 20;     ///< 1..1000.
-  std::uint32_t batch_bytes = 256u << 10;  ///< 4 KiB..16 MiB.
-  std::uint32_t credit_bytes = 1u << 20;   ///< Per sampler; >= batch_bytes.
-  std::uint32_t helper_threads = 8;        ///< 1..64.
+  std::uint32_t ring_bytes = 2u << 20;    ///< Per sampler; 64 KiB..1 GiB.
+  std::uint32_t wake_interval_ms = 20;    ///< 1..1000.
+  std::uint32_t batch_bytes = 256u << 10; ///< 4 KiB..16 MiB, <= ring_bytes.
+  std::uint32_t credit_bytes = 1u << 20;  ///< Per sampler; batch_bytes..1 GiB.
+  std::uint32_t helper_threads = 8;       ///< 1..64.
 };
 
 /// An allowance: so many operations per window.
 struct allowance_settings {
-  std::uint32_t requests = 1; ///< 1..1000000.
+  std::uint32_t requests = 1;  ///< 1..1000000.
   std::uint32_t window_s = 60; ///< 1..86400.
 };
 
@@ -80,7 +82,7 @@ struct limit_settings {
   allowance_settings collect{1, 60};     ///< Creates per account.
   allowance_settings general{1200, 300}; ///< All calls per account.
   std::uint32_t time_limit_s = 300;      ///< Largest time_limit; 1..86400.
-  std::uint32_t packet_limit = 10000;    ///< Largest packet_limit; >= 1.
+  std::uint32_t packet_limit = 10000;    ///< Largest packet_limit; 1..1e9.
   std::uint32_t running_jobs = 256;      ///< In all accounts; 1..10000.
 };
 
@@ -88,48 +90,54 @@ struct limit_settings {
 struct http_settings {
   std::uint32_t threads = 2;              ///< 1..64.
   std::uint32_t max_connections = 4096;   ///< 1..100000.
-  std::uint32_t max_in_flight = 1024;     ///< Requests being answered.
-  std::uint32_t max_downloads = 256;      ///< Open at once.
+  std::uint32_t max_in_flight = 1024;     ///< Being answered; 1..100000.
+  std::uint32_t max_downloads = 256;      ///< Open at once; 1..100000.
   std::uint32_t max_target_bytes = 2048;  ///< Request target; 64..8192.
-  std::uint32_t max_header_bytes = 16384; ///< Request line and headers.
-  std::uint32_t max_headers = 100;
-  std::uint32_t max_body_bytes = 65536;
-  std::chrono::milliseconds header_timeout{10000};
-  std::chrono::milliseconds body_timeout{10000};
-  std::chrono::milliseconds keep_alive_timeout{60000};
-  std::chrono::milliseconds answer_timeout{10000}; ///< For the engine.
-  std::chrono::milliseconds stall_timeout{30000};  ///< Reader makes no progress.
+  std::uint32_t max_header_bytes = 16384; ///< Request line and headers;
+                                          ///< 1 KiB..1 MiB.
+  std::uint32_t max_headers = 100;        ///< 1..1000.
+  std::uint32_t max_body_bytes = 65536;   ///< 1 KiB..16 MiB.
+  std::chrono::milliseconds header_timeout{10000};     ///< 100 ms..10 min.
+  std::chrono::milliseconds body_timeout{10000};       ///< 100 ms..10 min.
+  std::chrono::milliseconds keep_alive_timeout{60000}; ///< 100 ms..1 h.
+  /// For the engine's answer; 100 ms..10 s, for CAF keeps a request alive that
+  /// long.
+  std::chrono::milliseconds answer_timeout{10000};
+  /// A reader makes no progress; 100 ms..1 h.
+  std::chrono::milliseconds stall_timeout{30000};
 };
 
 /// `storage`: where and how long captures are kept.
 struct storage_settings {
-  std::string directory = "/var/lib/edgecap";
-  bool pcapng = true; ///< Also keep a pcapng file that loses nothing.
+  std::string directory = "/var/lib/edgecap"; ///< Absolute.
+  bool pcapng = true;        ///< Also keep a pcapng file that loses nothing.
   bool microseconds = false; ///< Time stamps of the classic savefile.
-  std::uint64_t min_free_bytes = 256u << 20; ///< Below: no new job.
+  std::uint64_t min_free_bytes = 256u << 20; ///< Below: no new job; 0..1 PiB.
 };
 
 /// `retention`: what is removed, oldest first.
 struct retention_settings {
-  std::chrono::seconds max_age{7 * 24 * 3600}; ///< Since the end of the job.
-  std::uint64_t max_bytes = 10ull << 30;       ///< Of all savefiles.
-  std::chrono::seconds sweep_interval{60};
+  /// Since the end of the job; 1 min..3650 d.
+  std::chrono::seconds max_age{7 * 24 * 3600};
+  std::uint64_t max_bytes = 10ull << 30;   ///< Of all savefiles; 1 MiB..1 PiB.
+  std::chrono::seconds sweep_interval{60}; ///< 1 s..1 d.
 };
 
 /// `shutdown`: the waits of an ordered end.
 struct shutdown_settings {
-  std::chrono::milliseconds grace_period{5000}; ///< For captures and answers.
+  /// For captures and answers; 100 ms..1 min.
+  std::chrono::milliseconds grace_period{5000};
 };
 
 /// `log`: what is logged, and how.
 struct log_settings {
-  std::string level = "info"; ///< trace, debug, info, warn, error.
+  std::string level = "info";  ///< trace, debug, info, warn, error.
   std::string format = "json"; ///< json or text.
 };
 
 /// `node`: what this machine is called in reports.
 struct node_settings {
-  std::string name; ///< Default: the host's name.
+  std::string name; ///< 1..64 of [A-Za-z0-9._-]; empty: the host's name.
 };
 
 /// A whole configuration file.
@@ -145,16 +153,18 @@ struct settings {
   retention_settings retention;
   shutdown_settings shutdown;
   log_settings log;
+  /// Where what was configured stands in the file: path to line (from 1).
+  std::map<std::string, int> lines;
 };
 
 /// One fault of a configuration file.
 struct fault {
-  std::string path; ///< `accounts[0].credentials[1].secret`
+  std::string path; ///< `accounts[0].credentials[1].token_hash`; may be empty.
   int line = 0;     ///< From 1; 0 if the file itself is at fault.
   std::string message;
 };
 
-/// "FILE:LINE: PATH: MESSAGE"
+/// "FILE:LINE: PATH: MESSAGE"; a line of 0 and an empty path are left out.
 std::string to_string(const fault& x, const std::string& file);
 
 } // namespace edgecap::config

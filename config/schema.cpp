@@ -1,0 +1,206 @@
+#include "config/schema.hpp"
+
+#include <chrono>
+
+namespace edgecap::config {
+
+namespace {
+
+constexpr std::uint64_t kib = 1024;
+constexpr std::uint64_t mib = 1024 * kib;
+constexpr std::uint64_t gib = 1024 * mib;
+constexpr std::uint64_t pib = 1024 * 1024 * gib;
+
+constexpr std::uint64_t second = 1000;
+constexpr std::uint64_t minute = 60 * second;
+constexpr std::uint64_t hour = 60 * minute;
+constexpr std::uint64_t day = 24 * hour;
+
+// Limits of what a file may list.
+constexpr std::size_t max_accounts = 1000;
+constexpr std::size_t max_credentials = 100;
+constexpr std::size_t max_systems = 64;
+constexpr std::size_t max_interfaces = 256;
+
+// -- variables of all integer types
+// --------------------------------------------
+
+// The ranges below fit the types, so that no cast loses anything.
+
+template <class T>
+void count(schema_visitor& v, std::string_view key, T& x, std::uint64_t min,
+           std::uint64_t max) {
+  x = static_cast<T>(v.amount(key, x, {amount_kind::count, min, max}));
+}
+
+template <class T>
+void bytes(schema_visitor& v, std::string_view key, T& x, std::uint64_t min,
+           std::uint64_t max) {
+  x = static_cast<T>(v.amount(key, x, {amount_kind::bytes, min, max}));
+}
+
+void milliseconds(schema_visitor& v, std::string_view key, std::uint32_t& x,
+                  std::uint64_t min, std::uint64_t max) {
+  x = static_cast<std::uint32_t>(
+    v.amount(key, x, {amount_kind::duration, min, max}));
+}
+
+void seconds(schema_visitor& v, std::string_view key, std::uint32_t& x,
+             std::uint64_t min, std::uint64_t max) {
+  x = static_cast<std::uint32_t>(
+    v.amount(key, x * second, {amount_kind::duration, min, max, second})
+    / second);
+}
+
+void duration(schema_visitor& v, std::string_view key,
+              std::chrono::milliseconds& x, std::uint64_t min,
+              std::uint64_t max) {
+  auto value = v.amount(key, static_cast<std::uint64_t>(x.count()),
+                        {amount_kind::duration, min, max});
+  x = std::chrono::milliseconds{static_cast<std::int64_t>(value)};
+}
+
+void duration(schema_visitor& v, std::string_view key, std::chrono::seconds& x,
+              std::uint64_t min, std::uint64_t max) {
+  auto value = v.amount(key, static_cast<std::uint64_t>(x.count()) * second,
+                        {amount_kind::duration, min, max, second});
+  x = std::chrono::seconds{static_cast<std::int64_t>(value / second)};
+}
+
+// -- sections
+// --------------------------------------------------------------------
+
+void visit(schema_visitor& v, listen_settings& x) {
+  v.text("address", x.address, {45});
+  count(v, "port", x.port, 0, 65535);
+  v.flag("behind_proxy", x.behind_proxy);
+}
+
+void visit(schema_visitor& v, node_settings& x) {
+  v.text("name", x.name, {64});
+}
+
+void visit(schema_visitor& v, credential_settings& x) {
+  std::string token_hash;
+  std::string key_hash;
+  v.text("name", x.name, {64, presence::required});
+  v.text("token_hash", token_hash, {128});
+  v.text("email", x.email, {254});
+  v.text("key_hash", key_hash, {128});
+  v.word_set("rights", {{"read", &x.allowed.read},
+                        {"write", &x.allowed.write},
+                        {"download", &x.allowed.download}});
+  const bool is_pair = !x.email.empty() || !key_hash.empty();
+  if (!token_hash.empty() && is_pair)
+    v.reject("has both a token and a key: one credential is either",
+             {"token_hash", "email", "key_hash"});
+  else if (token_hash.empty() && (x.email.empty() || key_hash.empty()))
+    v.reject("needs token_hash, or email with key_hash; make a hash with "
+             "'edgecapd --hash-secret'",
+             {"token_hash", "email", "key_hash"});
+  x.secret_hash = token_hash.empty() ? key_hash : token_hash;
+}
+
+void visit(schema_visitor& v, account_settings& x) {
+  v.text("id", x.id, {64, presence::required});
+  v.text("name", x.name, {128});
+  v.list("credentials", {max_credentials, {}}, [&](schema_visitor& item) {
+    visit(item, x.credentials.emplace_back());
+  });
+}
+
+void visit(schema_visitor& v, interface_settings& x) {
+  v.text("match", x.pattern, {64, presence::required});
+  count(v, "sampling_one_in", x.sampling_one_in, 1, 1000000);
+  bytes(v, "snaplen", x.snaplen_bytes, 1, 256 * kib);
+  v.flag("promiscuous", x.promiscuous);
+}
+
+void visit(schema_visitor& v, system_settings& x) {
+  v.list("interfaces", {max_interfaces, "match"}, [&](schema_visitor& item) {
+    visit(item, x.interfaces.emplace_back());
+  });
+}
+
+void visit(schema_visitor& v, capture_settings& x) {
+  bytes(v, "ring", x.ring_bytes, 64 * kib, gib);
+  milliseconds(v, "wake_interval", x.wake_interval_ms, 1, second);
+  bytes(v, "batch", x.batch_bytes, 4 * kib, 16 * mib);
+  bytes(v, "credit", x.credit_bytes, 4 * kib, gib);
+  count(v, "helper_threads", x.helper_threads, 1, 64);
+}
+
+void visit(schema_visitor& v, allowance_settings& x) {
+  count(v, "requests", x.requests, 1, 1000000);
+  seconds(v, "window", x.window_s, second, day);
+}
+
+void visit(schema_visitor& v, limit_settings& x) {
+  v.section("collect", [&](schema_visitor& s) { visit(s, x.collect); });
+  v.section("general", [&](schema_visitor& s) { visit(s, x.general); });
+  seconds(v, "time_limit", x.time_limit_s, second, day);
+  count(v, "packet_limit", x.packet_limit, 1, 1000000000);
+  count(v, "running_jobs", x.running_jobs, 1, 10000);
+}
+
+void visit(schema_visitor& v, http_settings& x) {
+  count(v, "threads", x.threads, 1, 64);
+  count(v, "max_connections", x.max_connections, 1, 100000);
+  count(v, "max_in_flight", x.max_in_flight, 1, 100000);
+  count(v, "max_downloads", x.max_downloads, 1, 100000);
+  bytes(v, "max_target_size", x.max_target_bytes, 64, 8 * kib);
+  bytes(v, "max_header_size", x.max_header_bytes, kib, mib);
+  count(v, "max_headers", x.max_headers, 1, 1000);
+  bytes(v, "max_body_size", x.max_body_bytes, kib, 16 * mib);
+  duration(v, "header_timeout", x.header_timeout, 100, 10 * minute);
+  duration(v, "body_timeout", x.body_timeout, 100, 10 * minute);
+  duration(v, "keep_alive_timeout", x.keep_alive_timeout, 100, hour);
+  duration(v, "answer_timeout", x.answer_timeout, 100, 10 * second);
+  duration(v, "stall_timeout", x.stall_timeout, 100, hour);
+}
+
+void visit(schema_visitor& v, storage_settings& x) {
+  // PATH_MAX, less what the names of our files add.
+  v.text("directory", x.directory, {3840});
+  v.flag("pcapng", x.pcapng);
+  v.flag("microseconds", x.microseconds);
+  bytes(v, "min_free", x.min_free_bytes, 0, pib);
+}
+
+void visit(schema_visitor& v, retention_settings& x) {
+  duration(v, "max_age", x.max_age, minute, 3650 * day);
+  bytes(v, "max_size", x.max_bytes, mib, pib);
+  duration(v, "sweep_interval", x.sweep_interval, second, day);
+}
+
+void visit(schema_visitor& v, shutdown_settings& x) {
+  duration(v, "grace_period", x.grace_period, 100, minute);
+}
+
+void visit(schema_visitor& v, log_settings& x) {
+  v.choice("level", x.level, {"trace", "debug", "info", "warn", "error"});
+  v.choice("format", x.format, {"json", "text"});
+}
+
+} // namespace
+
+void visit(schema_visitor& v, settings& x) {
+  v.section("listen", [&](schema_visitor& s) { visit(s, x.listen); });
+  v.section("node", [&](schema_visitor& s) { visit(s, x.node); });
+  v.list("accounts", {max_accounts, {}},
+         [&](schema_visitor& item) { visit(item, x.accounts.emplace_back()); });
+  v.named("systems", {max_systems, {}},
+          [&](const std::string& name, schema_visitor& item) {
+            x.systems.push_back({name, {}});
+            visit(item, x.systems.back());
+          });
+  v.section("capture", [&](schema_visitor& s) { visit(s, x.capture); });
+  v.section("limits", [&](schema_visitor& s) { visit(s, x.limits); });
+  v.section("http", [&](schema_visitor& s) { visit(s, x.http); });
+  v.section("storage", [&](schema_visitor& s) { visit(s, x.storage); });
+  v.section("retention", [&](schema_visitor& s) { visit(s, x.retention); });
+  v.section("shutdown", [&](schema_visitor& s) { visit(s, x.shutdown); });
+  v.section("log", [&](schema_visitor& s) { visit(s, x.log); });
+}
+
+} // namespace edgecap::config
