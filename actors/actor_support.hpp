@@ -50,6 +50,12 @@ void install_default_handlers(Self* self) {
                     me->id(), what);
       return caf::make_error(caf::sec::runtime_error, what);
     });
+  // An error that answers no request (a peer refused what was merely sent)
+  // would end the actor.
+  self->set_error_handler([](caf::scheduled_actor* me, caf::error& err) {
+    spdlog::warn("event=unexpected-error actor={}#{} error=\"{}\"", me->name(),
+                 me->id(), caf::to_string(err));
+  });
   self->set_down_handler([](caf::scheduled_actor*, caf::down_msg&) {
     // An actor that cares installs its own; a late DOWN is no event.
   });

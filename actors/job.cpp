@@ -95,6 +95,7 @@ void job_state::start_samplers(const node_actor& node,
           seal_if_drained();
         });
   }
+  note_interfaces();
 }
 
 // -- capturing ----------------------------------------------------------------
@@ -104,11 +105,11 @@ void job_state::sampler_opened(std::uint32_t run, capture::link_type link) {
     return;
   shares[run].report.link = link;
   shares[run].report.phase = sampler_phase::capturing;
-  if (record.phase != job_phase::pending)
-    return;
-  record.phase = job_phase::capturing;
-  record.started = options.wall_clock();
-  publish();
+  if (record.phase == job_phase::pending) {
+    record.phase = job_phase::capturing;
+    record.started = options.wall_clock();
+  }
+  note_interfaces();
 }
 
 void job_state::take_batch(std::uint32_t run,
@@ -242,6 +243,11 @@ void job_state::publish() {
   for (const auto& x : shares)
     record.interfaces.push_back(x.report);
   self->send(peers.registry, atom::progress_v, record);
+}
+
+void job_state::note_interfaces() {
+  publish();
+  self->send(peers.storage, atom::progress_v, record);
 }
 
 void job_state::refresh_counters() {

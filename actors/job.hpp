@@ -100,6 +100,10 @@ struct job_state {
   /// Sends the record as it is now to the registry.
   void publish();
 
+  /// Publishes, and has storage note which interface has which run, so that a
+  /// crash does not lose the names.
+  void note_interfaces();
+
   /// Asks the samplers for their counters.
   void refresh_counters();
 

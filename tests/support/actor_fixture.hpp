@@ -210,9 +210,8 @@ private:
   std::size_t baseline_ = 0;
 };
 
-/// An actor that understands nothing: stands in for any peer. Messages wait in
-/// its mailbox until they are expected; requests to it are answered with
-/// `unexpected_message` on delivery.
+/// An actor that takes everything and does nothing: stands in for any peer.
+/// Messages wait in its mailbox until they are expected, or until `run`.
 caf::behavior probe(caf::event_based_actor* self);
 
 /// The failure that an answer carries; `ours == false` if it is a value.

@@ -1,0 +1,120 @@
+#include "actors/system.hpp"
+
+#include <caf/actor_cast.hpp>
+#include <caf/scoped_actor.hpp>
+#include <caf/send.hpp>
+
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace edgecap {
+
+namespace {
+
+/// For an actor to end after EXIT, and then once more after KILL.
+constexpr std::chrono::milliseconds exit_timeout{2000};
+
+/// Pause between two looks at what still runs.
+constexpr std::chrono::milliseconds poll_interval{10};
+
+} // namespace
+
+void prepare(caf::actor_system_config& config, std::size_t threads) {
+  config.set("scheduler.max-threads", threads);
+  // Idle workers sleep instead of polling, and wake twenty times sooner.
+  config.set("scheduler.policy", caf::atom("sharing"));
+  config.set("logger.console", caf::atom("none"));
+  config.add_message_types<caf::id_block::edgecap>();
+  config.add_message_types<caf::id_block::edgecap_handles>();
+}
+
+engine::engine(caf::actor_system& system) : system_(system) {}
+
+engine::~engine() {
+  stop();
+}
+
+caf::expected<std::unique_ptr<engine>> engine::start(caf::actor_system& system,
+                                                     engine_options options) {
+  std::unique_ptr<engine> result{new engine(system)};
+  result->limiter_ = system.spawn(rate_limiter, options.limiter);
+  // Storage waits for disks, so it has a thread of its own.
+  result->storage_
+    = system.spawn<caf::detached>(edgecap::storage, std::move(options.storage));
+  if (auto err = result->wait_for_storage(options.start_timeout))
+    return err;
+  result->node_ = system.spawn(node, std::move(options.node));
+  result->registry_ = system.spawn(
+    job_registry, std::move(options.registry),
+    job_registry_peers{result->limiter_, result->storage_, {result->node_}});
+  return result;
+}
+
+caf::error engine::wait_for_storage(std::chrono::milliseconds patience) {
+  caf::scoped_actor self{system_};
+  self->monitor(storage_);
+  caf::error failure;
+  self->request(storage_, patience, atom::stats_v)
+    .receive([](const storage_stats&) {},
+             [&](caf::error& err) { failure = std::move(err); });
+  if (!failure)
+    return caf::none;
+  // An actor that quit says why in its DOWN message only.
+  self->receive([&](const caf::down_msg& down) { failure = down.reason; },
+                caf::after(std::chrono::seconds(0)) >> [] {});
+  return failure;
+}
+
+bool engine::seal_jobs(std::chrono::milliseconds patience) {
+  if (!registry_)
+    return true;
+  auto sealed = false;
+  caf::scoped_actor self{system_};
+  self->request(registry_, patience, atom::shutdown_v)
+    .receive([&](caf::ok_atom) { sealed = true; }, [](caf::error&) {});
+  return sealed;
+}
+
+std::size_t engine::stop() {
+  // Whoever talks goes before whom it talks to.
+  std::vector<caf::actor> roots;
+  for (const auto& handle : {caf::actor_cast<caf::actor>(registry_),
+                             caf::actor_cast<caf::actor>(node_),
+                             caf::actor_cast<caf::actor>(limiter_),
+                             caf::actor_cast<caf::actor>(storage_)})
+    if (handle)
+      roots.push_back(handle);
+  if (roots.empty())
+    return 0;
+  registry_ = nullptr;
+  node_ = nullptr;
+  limiter_ = nullptr;
+  storage_ = nullptr;
+  {
+    caf::scoped_actor self{system_};
+    for (const auto reason :
+         {caf::exit_reason::user_shutdown, caf::exit_reason::kill})
+      for (const auto& root : roots) {
+        auto down = false;
+        self->monitor(root);
+        self->send_exit(root, reason);
+        self->receive([&](const caf::down_msg&) { down = true; },
+                      caf::after(exit_timeout) >> [] {});
+        if (!down)
+          break; // the next round kills it
+      }
+  }
+  roots.clear();
+  // Their children are on their way.
+  const auto deadline = std::chrono::steady_clock::now() + exit_timeout;
+  while (system_.registry().running() > 0
+         && std::chrono::steady_clock::now() < deadline)
+    std::this_thread::sleep_for(poll_interval);
+  const auto left = system_.registry().running();
+  if (left > 0)
+    system_.await_actors_before_shutdown(false);
+  return left;
+}
+
+} // namespace edgecap

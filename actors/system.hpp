@@ -1,0 +1,81 @@
+#pragma once
+
+#include "actors/interfaces.hpp"
+#include "actors/job_registry.hpp"
+#include "actors/node.hpp"
+#include "actors/rate_limiter.hpp"
+#include "actors/storage.hpp"
+
+#include <caf/actor_system.hpp>
+#include <caf/actor_system_config.hpp>
+#include <caf/error.hpp>
+#include <caf/expected.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+
+namespace edgecap {
+
+/// Options of the whole tree.
+struct engine_options {
+  rate_limiter_options limiter;
+  storage_options storage;
+  node_options node;
+  job_registry_options registry;
+  /// For storage to open its index and to resolve what a crash left.
+  std::chrono::milliseconds start_timeout{120000};
+};
+
+/// Prepares CAF for the engine: message types and scheduler. CAF's own
+/// configuration files and command line are never read.
+/// @param threads Scheduler threads, >= 1; storage has one more of its own.
+void prepare(caf::actor_system_config& config, std::size_t threads);
+
+/// The tree of long-lived actors. Used by one thread that is not an actor's.
+class engine {
+public:
+  /// Spawns the tree and waits until storage has resolved what an earlier
+  /// process left.
+  static caf::expected<std::unique_ptr<engine>> start(caf::actor_system& system,
+                                                      engine_options options);
+
+  /// Ends what `stop` did not.
+  ~engine();
+
+  engine(const engine&) = delete;
+  engine& operator=(const engine&) = delete;
+
+  /// Refuses new jobs and ends the running ones, with what they captured.
+  /// Returns whether all were sealed within `patience`.
+  bool seal_jobs(std::chrono::milliseconds patience);
+
+  /// Ends all actors. Returns how many refused to die; with those left,
+  /// destroying the actor system no longer waits for them.
+  std::size_t stop();
+
+  const job_registry_actor& registry() const {
+    return registry_;
+  }
+
+  const rate_limiter_actor& limiter() const {
+    return limiter_;
+  }
+
+  const storage_actor& storage() const {
+    return storage_;
+  }
+
+private:
+  explicit engine(caf::actor_system& system);
+
+  caf::error wait_for_storage(std::chrono::milliseconds patience);
+
+  caf::actor_system& system_;
+  rate_limiter_actor limiter_;
+  storage_actor storage_;
+  node_actor node_;
+  job_registry_actor registry_;
+};
+
+} // namespace edgecap

@@ -1,0 +1,103 @@
+#include "actors/rate_limiter.hpp"
+#include "tests/support/actor_fixture.hpp"
+
+namespace edgecap::test {
+
+using namespace std::chrono_literals;
+
+class RateLimiter : public actor_fixture {
+protected:
+  admission acquire(allowance kind = allowance::collect,
+                    const std::string& account = "a") {
+    auto answer = ask<admission>(aut, atom::acquire_v, account, kind);
+    EXPECT_TRUE(answer);
+    return answer ? *answer : admission{};
+  }
+
+  void TearDown() override {
+    aut = nullptr;
+    actor_fixture::TearDown();
+  }
+
+  rate_limiter_actor aut;
+};
+
+TEST_F(RateLimiter, GrantsOnePerMinute) {
+  aut = spawn(rate_limiter, rate_limiter_options{});
+  EXPECT_TRUE(acquire().granted);
+  const auto refused = acquire();
+  EXPECT_FALSE(refused.granted);
+  EXPECT_EQ(refused.limit, 1u);
+  EXPECT_EQ(refused.window_s, 60u);
+  EXPECT_EQ(refused.retry_after_ms, 60000u);
+  advance(59s + 999ms, 1s);
+  EXPECT_EQ(acquire().retry_after_ms, 1u);
+  advance(1ms);
+  EXPECT_TRUE(acquire().granted);
+}
+
+TEST_F(RateLimiter, AdmitsWhoeverWaitsAsLongAsHeWasTold) {
+  aut = spawn(rate_limiter, rate_limiter_options{});
+  acquire();
+  advance(12345678ns, 1s);
+  const auto wait = acquire().retry_after_ms;
+  advance(std::chrono::milliseconds{wait}, 1s);
+  EXPECT_TRUE(acquire().granted);
+}
+
+TEST_F(RateLimiter, SlidesItsWindow) {
+  // A window that started anew each minute would grant two within a second.
+  aut = spawn(rate_limiter, rate_limiter_options{{2, 60}, {1200, 300}});
+  advance(59s, 1s);
+  EXPECT_TRUE(acquire().granted);
+  EXPECT_TRUE(acquire().granted);
+  advance(2s, 1s);
+  EXPECT_EQ(acquire().retry_after_ms, 58000u);
+}
+
+TEST_F(RateLimiter, KeepsAccountsAndAllowancesApart) {
+  aut = spawn(rate_limiter, rate_limiter_options{{1, 60}, {2, 300}});
+  EXPECT_TRUE(acquire(allowance::collect, "a").granted);
+  EXPECT_TRUE(acquire(allowance::collect, "b").granted);
+  EXPECT_EQ(acquire(allowance::general, "a").remaining, 1u);
+  EXPECT_TRUE(acquire(allowance::general, "a").granted);
+  EXPECT_FALSE(acquire(allowance::general, "a").granted);
+}
+
+TEST_F(RateLimiter, TakesAnOperationBack) {
+  aut = spawn(rate_limiter, rate_limiter_options{});
+  acquire();
+  self->send(aut, atom::refund_v, std::string{"a"}, allowance::collect);
+  run();
+  EXPECT_TRUE(acquire().granted);
+  self->send(aut, atom::refund_v, std::string{"stranger"}, allowance::collect);
+  run();
+  EXPECT_FALSE(acquire().granted);
+}
+
+TEST_F(RateLimiter, ForgetsAccountsThatAreAtFullAllowance) {
+  aut = spawn(rate_limiter, rate_limiter_options{});
+  acquire();
+  acquire(allowance::general);
+  auto& state
+    = dynamic_cast<
+        caf::stateful_actor<rate_limiter_state, rate_limiter_actor::base>*>(
+        caf::actor_cast<caf::abstract_actor*>(aut))
+        ->state;
+  advance(121s, 1s);
+  EXPECT_EQ(state.collect.size(), 0u);
+  EXPECT_EQ(state.general.size(), 1u);
+  advance(240s, 1s);
+  EXPECT_EQ(state.general.size(), 0u);
+}
+
+TEST_F(RateLimiter, RefusesImpossibleOptions) {
+  for (const auto bad : {allowance_options{0, 60}, allowance_options{1, 0},
+                         allowance_options{1, 86401}}) {
+    aut = spawn(rate_limiter, rate_limiter_options{bad, {1, 1}});
+    run();
+    EXPECT_TRUE(dead(aut));
+  }
+}
+
+} // namespace edgecap::test
