@@ -23,6 +23,9 @@ using rate_limiter_actor = caf::typed_actor<
 using storage_actor = caf::typed_actor<
   // Adds a new job; answers when that is durable.
   caf::replies_to<atom::insert, job_record>::with<caf::ok_atom>,
+  // Notes what is so now of a running job: its interfaces, whose places are the
+  // numbers of their runs, above all; a crash would lose their names.
+  caf::reacts_to<atom::progress, job_record>,
   // Appends a batch to one run of a job; answers when it is written (a crash
   // of the process does not lose it, a crash of the host may).
   caf::replies_to<atom::append, std::string, std::uint32_t,

@@ -44,6 +44,9 @@ storage_actor::behavior_type fake_storage(storage_actor::pointer self,
       st->records[record.id] = record;
       return caf::ok_atom_v;
     },
+    [](atom::progress, const job_record&) {
+      // Matters after a crash only.
+    },
     [self,
      st](atom::append, const std::string& id, std::uint32_t run,
          const capture::packet_batch& batch) -> caf::result<caf::ok_atom> {

@@ -1,0 +1,609 @@
+#include "actors/job_index.hpp"
+
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <sqlite3.h>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <stdexcept>
+#include <system_error>
+#include <utility>
+
+namespace edgecap {
+
+namespace {
+
+/// "ECAP": tells an index of ours from any other SQLite database.
+constexpr int application_id = 0x45434150;
+
+/// How long a statement waits for somebody else's lock on the index; for an
+/// operator who looks into it with the sqlite3 shell.
+constexpr int busy_timeout_ms = 250;
+
+/// The schema's history: entry n brings version n to version n + 1. Entries
+/// are never edited, only added.
+constexpr std::array<const char*, 1> migrations{{
+  R"sql(
+    CREATE TABLE jobs (
+      id                         TEXT    NOT NULL PRIMARY KEY,
+      account_id                 TEXT    NOT NULL,
+      type                       TEXT    NOT NULL,
+      system                     TEXT    NOT NULL,
+      time_limit_s               INTEGER NOT NULL,
+      packet_limit               INTEGER NOT NULL,
+      filter_source_address      TEXT,
+      filter_destination_address TEXT,
+      filter_source_port         INTEGER,
+      filter_destination_port    INTEGER,
+      filter_protocol            INTEGER,
+      submitted                  INTEGER NOT NULL,
+      phase                      TEXT    NOT NULL,
+      reason                     TEXT    NOT NULL,
+      error_message              TEXT    NOT NULL,
+      stop_requested             INTEGER NOT NULL,
+      started                    INTEGER,
+      finished                   INTEGER,
+      packets_captured           INTEGER NOT NULL,
+      bytes_captured             INTEGER NOT NULL,
+      savefile_bytes             INTEGER NOT NULL,
+      pcapng_bytes               INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX jobs_by_age ON jobs (account_id, submitted DESC, id);
+    CREATE INDEX jobs_unfinished ON jobs (submitted)
+      WHERE phase NOT IN ('succeeded', 'failed');
+    CREATE INDEX jobs_finished
+      ON jobs (finished, id, savefile_bytes, pcapng_bytes)
+      WHERE phase IN ('succeeded', 'failed');
+    CREATE TABLE interfaces (
+      job_id               TEXT    NOT NULL
+                                   REFERENCES jobs (id) ON DELETE CASCADE,
+      run                  INTEGER NOT NULL,
+      node                 TEXT    NOT NULL,
+      interface            TEXT    NOT NULL,
+      phase                TEXT    NOT NULL,
+      link_type            INTEGER,
+      sampling_one_in      INTEGER NOT NULL,
+      packets_matched      INTEGER,
+      packets_captured     INTEGER NOT NULL,
+      packets_sampled_out  INTEGER,
+      dropped_by_kernel    INTEGER,
+      dropped_by_interface INTEGER,
+      dropped_by_us        INTEGER,
+      error                TEXT    NOT NULL,
+      PRIMARY KEY (job_id, run)
+    ) STRICT, WITHOUT ROWID;
+  )sql",
+}};
+
+constexpr int schema_version = static_cast<int>(migrations.size());
+
+/// Columns in the order in which `read_job` takes them.
+constexpr const char* select_job
+  = "SELECT id, account_id, type, system, time_limit_s, packet_limit, "
+    "filter_source_address, filter_destination_address, filter_source_port, "
+    "filter_destination_port, filter_protocol, submitted, phase, reason, "
+    "error_message, stop_requested, started, finished, packets_captured, "
+    "bytes_captured, savefile_bytes, pcapng_bytes FROM jobs ";
+
+// -- values <-> columns -------------------------------------------------------
+
+/// SQLite has signed integers only; no count of ours reaches the sign bit.
+std::int64_t signed_of(std::uint64_t x) {
+  return static_cast<std::int64_t>(x);
+}
+
+/// Binds values to a statement's parameters one after another.
+class binder {
+public:
+  explicit binder(SQLite::Statement& statement) : statement_(statement) {}
+
+  binder& operator<<(const std::string& x) {
+    statement_.bind(++index_, x);
+    return *this;
+  }
+
+  template <class T>
+  std::enable_if_t<std::is_integral_v<T>, binder&> operator<<(T x) {
+    statement_.bind(++index_, static_cast<std::int64_t>(x));
+    return *this;
+  }
+
+  template <class T>
+  binder& operator<<(const std::optional<T>& x) {
+    if (x)
+      return *this << *x;
+    statement_.bind(++index_);
+    return *this;
+  }
+
+private:
+  SQLite::Statement& statement_;
+  int index_ = 0;
+};
+
+/// Takes the columns of a row one after another.
+class row_reader {
+public:
+  explicit row_reader(SQLite::Statement& statement) : statement_(statement) {}
+
+  row_reader& operator>>(std::string& x) {
+    x = statement_.getColumn(index_++).getString();
+    return *this;
+  }
+
+  template <class T>
+  std::enable_if_t<std::is_integral_v<T>, row_reader&> operator>>(T& x) {
+    x = static_cast<T>(statement_.getColumn(index_++).getInt64());
+    return *this;
+  }
+
+  template <class T>
+  row_reader& operator>>(std::optional<T>& x) {
+    if (statement_.isColumnNull(index_)) {
+      ++index_;
+      x.reset();
+      return *this;
+    }
+    return *this >> x.emplace();
+  }
+
+  /// Takes the name of an enum's value.
+  /// @throws std::runtime_error if there is no such value.
+  template <class T>
+  void name(T& x, std::optional<T> (*parse)(const std::string&)) {
+    std::string text;
+    *this >> text;
+    const auto value = parse(text);
+    if (!value)
+      throw std::runtime_error("'" + text + "' is no value of its column");
+    x = *value;
+  }
+
+private:
+  SQLite::Statement& statement_;
+  int index_ = 0;
+};
+
+job_record read_job(SQLite::Statement& statement) {
+  job_record result;
+  auto& spec = result.spec;
+  auto& filter = spec.filter;
+  row_reader row{statement};
+  row >> result.id >> spec.account_id >> spec.type >> spec.system
+    >> spec.time_limit_s >> spec.packet_limit >> filter.source_address
+    >> filter.destination_address >> filter.source_port
+    >> filter.destination_port >> filter.protocol >> result.submitted;
+  row.name(result.phase, parse_job_phase);
+  row.name(result.reason, parse_end_reason);
+  row >> result.error_message >> result.stop_requested >> result.started
+    >> result.finished >> result.packets_captured >> result.bytes_captured
+    >> result.savefile_bytes >> result.pcapng_bytes;
+  return result;
+}
+
+interface_report read_interface(SQLite::Statement& statement) {
+  interface_report result;
+  row_reader row{statement};
+  row >> result.node >> result.interface;
+  row.name(result.phase, parse_sampler_phase);
+  std::optional<std::uint32_t> link;
+  row >> link >> result.sampling_one_in >> result.packets_matched
+    >> result.packets_captured >> result.packets_sampled_out
+    >> result.dropped_by_kernel >> result.dropped_by_interface
+    >> result.dropped_by_us >> result.error;
+  if (link)
+    result.link = static_cast<capture::link_type>(*link);
+  return result;
+}
+
+/// A prepared statement in use: clean when it begins, and reset when it ends,
+/// for a statement that is left half-way holds its snapshot of the database.
+class use {
+public:
+  explicit use(SQLite::Statement& statement) : statement_(statement) {
+    statement_.clearBindings();
+  }
+
+  use(const use&) = delete;
+  use& operator=(const use&) = delete;
+
+  ~use() {
+    statement_.tryReset();
+  }
+
+  SQLite::Statement* operator->() {
+    return &statement_;
+  }
+
+  SQLite::Statement& operator*() {
+    return statement_;
+  }
+
+private:
+  SQLite::Statement& statement_;
+};
+
+store_errc code_of(int sqlite_code) {
+  switch (sqlite_code) {
+  case SQLITE_FULL:
+    return store_errc::full;
+  case SQLITE_CORRUPT:
+  case SQLITE_NOTADB:
+    return store_errc::damaged;
+  default:
+    return store_errc::unavailable;
+  }
+}
+
+/// Runs `f`, and turns what SQLiteCpp throws into an error that says what was
+/// attempted.
+template <class F>
+auto attempt(const std::string& what, F&& f) -> stored<decltype(f())> {
+  try {
+    if constexpr (std::is_void_v<decltype(f())>) {
+      f();
+      return {};
+    } else {
+      return f();
+    }
+  } catch (const SQLite::Exception& x) {
+    return store_failure(code_of(x.getErrorCode()), what + ": " + x.what());
+  } catch (const std::exception& x) {
+    return store_failure(store_errc::unavailable, what + ": " + x.what());
+  }
+}
+
+/// The index holds what clients asked for: not for everybody's eyes. SQLite
+/// would create it for all to read; its WAL takes over the mode of the file.
+stored<void> create_private(const std::filesystem::path& file) {
+  const int fd = ::open(
+    file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
+  if (fd >= 0) {
+    ::close(fd);
+    return {};
+  }
+  if (errno == EEXIST)
+    return {};
+  const std::error_code why{errno, std::generic_category()};
+  return store_failure(why.value() == ENOSPC ? store_errc::full
+                                             : store_errc::unavailable,
+                       "create index " + file.string() + ": " + why.message());
+}
+
+void migrate(SQLite::Database& db, int version) {
+  for (; version < schema_version; ++version) {
+    SQLite::Transaction transaction{db, SQLite::TransactionBehavior::IMMEDIATE};
+    db.exec(migrations.at(static_cast<std::size_t>(version)));
+    db.exec("PRAGMA application_id = " + std::to_string(application_id));
+    db.exec("PRAGMA user_version = " + std::to_string(version + 1));
+    transaction.commit();
+  }
+}
+
+/// Checks that the database is ours and whole, then makes it current.
+/// @throws SQLite::Exception and std::runtime_error
+void prepare(SQLite::Database& db) {
+  const auto version = db.execAndGet("PRAGMA user_version").getInt();
+  const auto owner = db.execAndGet("PRAGMA application_id").getInt();
+  if (version != 0 && owner != application_id)
+    throw SQLite::Exception("it belongs to another program", SQLITE_NOTADB);
+  if (version > schema_version)
+    throw SQLite::Exception("schema version " + std::to_string(version)
+                              + " is newer than this program's "
+                              + std::to_string(schema_version),
+                            SQLITE_NOTADB);
+  const auto verdict = db.execAndGet("PRAGMA quick_check(1)").getString();
+  if (verdict != "ok")
+    throw SQLite::Exception(verdict, SQLITE_CORRUPT);
+  const auto mode = db.execAndGet("PRAGMA journal_mode = WAL").getString();
+  if (mode != "wal")
+    throw std::runtime_error("the file system does not support WAL");
+  db.exec("PRAGMA synchronous = FULL");
+  db.exec("PRAGMA foreign_keys = ON");
+  migrate(db, version);
+}
+
+/// Makes one commit skip the sync of the WAL.
+class relaxed_sync {
+public:
+  explicit relaxed_sync(SQLite::Database& db) : db_(db) {
+    db_.exec("PRAGMA synchronous = NORMAL");
+  }
+
+  relaxed_sync(const relaxed_sync&) = delete;
+  relaxed_sync& operator=(const relaxed_sync&) = delete;
+
+  ~relaxed_sync() {
+    // Changes a flag in memory; SQLite has no way to refuse it outside of a
+    // transaction, and ours has ended.
+    db_.tryExec("PRAGMA synchronous = FULL");
+  }
+
+private:
+  SQLite::Database& db_;
+};
+
+/// The SQL condition for one of the API's status words.
+std::string condition_of(const std::string& status) {
+  if (status.empty())
+    return "";
+  if (status == "pending")
+    return " AND phase NOT IN ('succeeded', 'failed')";
+  if (status == "success")
+    return " AND phase = 'succeeded'";
+  if (status == "failed")
+    return " AND phase = 'failed'";
+  return " AND 0";
+}
+
+} // namespace
+
+// -- implementation -----------------------------------------------------------
+
+class job_index::impl {
+public:
+  explicit impl(const std::filesystem::path& file)
+    : path(file.string()), db(path, SQLite::OPEN_READWRITE, busy_timeout_ms) {
+    prepare(db);
+  }
+
+  /// Prepares a statement at its first use.
+  SQLite::Statement& prepared(std::optional<SQLite::Statement>& slot,
+                              const char* sql) {
+    if (!slot)
+      slot.emplace(db, sql);
+    return *slot;
+  }
+
+  void insert(const job_record& x) {
+    SQLite::Transaction transaction{db};
+    use statement{prepared(
+      insert_job, "INSERT INTO jobs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,"
+                  "?,?,?,?,?)")};
+    const auto& filter = x.spec.filter;
+    binder{*statement} << x.id << x.spec.account_id << x.spec.type
+                       << x.spec.system << x.spec.time_limit_s
+                       << x.spec.packet_limit << filter.source_address
+                       << filter.destination_address << filter.source_port
+                       << filter.destination_port << filter.protocol
+                       << x.submitted << to_string(x.phase)
+                       << to_string(x.reason) << x.error_message
+                       << x.stop_requested << x.started << x.finished
+                       << signed_of(x.packets_captured)
+                       << signed_of(x.bytes_captured)
+                       << signed_of(x.savefile_bytes)
+                       << signed_of(x.pcapng_bytes);
+    statement->exec();
+    insert_interfaces(x);
+    transaction.commit();
+  }
+
+  void update(const job_record& x) {
+    SQLite::Transaction transaction{db};
+    use statement{prepared(
+      update_job,
+      "UPDATE jobs SET phase = ?, reason = ?, error_message = ?, "
+      "stop_requested = ?, started = ?, finished = ?, packets_captured = ?, "
+      "bytes_captured = ?, savefile_bytes = ?, pcapng_bytes = ? "
+      "WHERE id = ?")};
+    binder{*statement} << to_string(x.phase) << to_string(x.reason)
+                       << x.error_message << x.stop_requested << x.started
+                       << x.finished << signed_of(x.packets_captured)
+                       << signed_of(x.bytes_captured)
+                       << signed_of(x.savefile_bytes)
+                       << signed_of(x.pcapng_bytes) << x.id;
+    if (statement->exec() != 1)
+      throw std::runtime_error("no such job");
+    use removal{
+      prepared(delete_interfaces, "DELETE FROM interfaces WHERE job_id = ?")};
+    binder{*removal} << x.id;
+    removal->exec();
+    insert_interfaces(x);
+    transaction.commit();
+  }
+
+  bool erase(const std::string& id) {
+    use statement{prepared(delete_job, "DELETE FROM jobs WHERE id = ?")};
+    binder{*statement} << id;
+    return statement->exec() > 0;
+  }
+
+  std::optional<job_record> find(const std::string& id) {
+    const auto sql = std::string{select_job} + "WHERE id = ?";
+    use statement{prepared(select_by_id, sql.c_str())};
+    binder{*statement} << id;
+    if (!statement->executeStep())
+      return std::nullopt;
+    auto result = read_job(*statement);
+    add_interfaces(result);
+    return result;
+  }
+
+  job_page list(const list_query& query) {
+    const auto where = "WHERE account_id = ?1 AND (?2 = '' OR type = ?2)"
+                       + condition_of(query.status);
+    job_page result;
+    SQLite::Statement count{db, "SELECT count(*) FROM jobs " + where};
+    binder{count} << query.account_id << query.type;
+    if (count.executeStep())
+      row_reader{count} >> result.total_count;
+    const auto per_page = std::clamp(query.per_page, 1u, max_per_page);
+    const auto page = std::max(query.page, 1u);
+    SQLite::Statement rows{db, select_job + where
+                                 + " ORDER BY submitted DESC, id "
+                                   "LIMIT ?3 OFFSET ?4"};
+    binder{rows} << query.account_id << query.type << per_page
+                 << (std::int64_t{page} - 1) * per_page;
+    while (rows.executeStep())
+      add_interfaces(result.jobs.emplace_back(read_job(rows)));
+    return result;
+  }
+
+  std::vector<stored_savefile> savefiles_where(const std::string& rest,
+                                               std::int64_t parameter,
+                                               std::size_t limit) {
+    SQLite::Statement rows{
+      db, "SELECT id, savefile_bytes, pcapng_bytes FROM jobs WHERE " + rest
+            + " LIMIT ?2"};
+    binder{rows} << parameter << limit;
+    std::vector<stored_savefile> result;
+    while (rows.executeStep()) {
+      auto& x = result.emplace_back();
+      row_reader{rows} >> x.id >> x.savefile_bytes >> x.pcapng_bytes;
+    }
+    return result;
+  }
+
+  const std::string path;
+  SQLite::Database db;
+
+private:
+  void insert_interfaces(const job_record& x) {
+    for (std::size_t run = 0; run < x.interfaces.size(); ++run) {
+      const auto& y = x.interfaces[run];
+      std::optional<std::uint32_t> link;
+      if (y.link)
+        link = static_cast<std::uint32_t>(*y.link);
+      use statement{prepared(insert_interface,
+                             "INSERT INTO interfaces VALUES "
+                             "(?,?,?,?,?,?,?,?,?,?,?,?,?,?)")};
+      binder{*statement} << x.id << run << y.node
+                         << y.interface << to_string(y.phase) << link
+                         << y.sampling_one_in << y.packets_matched
+                         << y.packets_captured << y.packets_sampled_out
+                         << y.dropped_by_kernel << y.dropped_by_interface
+                         << y.dropped_by_us << y.error;
+      statement->exec();
+    }
+  }
+
+  void add_interfaces(job_record& x) {
+    use statement{
+      prepared(select_interfaces,
+               "SELECT node, interface, phase, link_type, sampling_one_in, "
+               "packets_matched, packets_captured, packets_sampled_out, "
+               "dropped_by_kernel, dropped_by_interface, dropped_by_us, error "
+               "FROM interfaces WHERE job_id = ? ORDER BY run")};
+    binder{*statement} << x.id;
+    while (statement->executeStep())
+      x.interfaces.push_back(read_interface(*statement));
+  }
+
+  // Declared after the database, which they must not outlive.
+  std::optional<SQLite::Statement> insert_job, update_job, delete_job,
+    select_by_id, insert_interface, delete_interfaces, select_interfaces;
+};
+
+job_index::job_index(std::unique_ptr<impl> x) : impl_(std::move(x)) {}
+
+job_index::~job_index() = default;
+
+stored<std::unique_ptr<job_index>>
+job_index::open(const std::filesystem::path& file) {
+  if (auto made = create_private(file); !made)
+    return tl::unexpected<store_error>{made.error()};
+  return attempt("open index " + file.string(), [&] {
+    auto opened = std::make_unique<impl>(file);
+    return std::unique_ptr<job_index>{new job_index{std::move(opened)}};
+  });
+}
+
+stored<void> job_index::insert(const job_record& record) {
+  return attempt("insert job " + record.id + " into " + impl_->path,
+                 [&] { impl_->insert(record); });
+}
+
+stored<void> job_index::update(const job_record& record, durability wanted) {
+  return attempt("update job " + record.id + " in " + impl_->path, [&] {
+    if (wanted == durability::host) {
+      impl_->update(record);
+      return;
+    }
+    relaxed_sync guard{impl_->db};
+    impl_->update(record);
+  });
+}
+
+stored<bool> job_index::erase(const std::string& id) {
+  return attempt("remove job " + id + " from " + impl_->path,
+                 [&] { return impl_->erase(id); });
+}
+
+stored<std::optional<job_record>> job_index::find(const std::string& id) {
+  return attempt("read job " + id + " from " + impl_->path,
+                 [&] { return impl_->find(id); });
+}
+
+stored<job_page> job_index::list(const list_query& query) {
+  return attempt("list jobs of account " + query.account_id + " in "
+                   + impl_->path,
+                 [&] { return impl_->list(query); });
+}
+
+stored<std::vector<std::string>> job_index::unfinished() {
+  return attempt("list unfinished jobs in " + impl_->path, [&] {
+    SQLite::Statement rows{impl_->db,
+                           "SELECT id FROM jobs "
+                           "WHERE phase NOT IN ('succeeded', 'failed') "
+                           "ORDER BY submitted"};
+    std::vector<std::string> result;
+    while (rows.executeStep())
+      row_reader{rows} >> result.emplace_back();
+    return result;
+  });
+}
+
+stored<std::vector<stored_savefile>> job_index::savefiles() {
+  return attempt("list savefiles in " + impl_->path, [&] {
+    SQLite::Statement rows{impl_->db,
+                           "SELECT id, savefile_bytes, pcapng_bytes FROM jobs "
+                           "WHERE phase = 'succeeded'"};
+    std::vector<stored_savefile> result;
+    while (rows.executeStep()) {
+      auto& x = result.emplace_back();
+      row_reader{rows} >> x.id >> x.savefile_bytes >> x.pcapng_bytes;
+    }
+    return result;
+  });
+}
+
+stored<std::vector<stored_savefile>>
+job_index::finished_before(unix_ns instant, std::size_t limit) {
+  return attempt("list old jobs in " + impl_->path, [&] {
+    return impl_->savefiles_where("phase IN ('succeeded', 'failed') "
+                                  "AND finished < ?1 ORDER BY finished, id",
+                                  instant, limit);
+  });
+}
+
+stored<std::vector<stored_savefile>>
+job_index::oldest_savefiles(std::size_t limit) {
+  return attempt("list old savefiles in " + impl_->path, [&] {
+    return impl_->savefiles_where("phase IN ('succeeded', 'failed') "
+                                  "AND savefile_bytes + pcapng_bytes > ?1 "
+                                  "ORDER BY finished, id",
+                                  0, limit);
+  });
+}
+
+stored<index_totals> job_index::totals() {
+  return attempt("sum up " + impl_->path, [&] {
+    index_totals result;
+    SQLite::Statement jobs{impl_->db, "SELECT count(*) FROM jobs"};
+    if (jobs.executeStep())
+      row_reader{jobs} >> result.jobs;
+    SQLite::Statement bytes{
+      impl_->db,
+      "SELECT coalesce(sum(savefile_bytes + pcapng_bytes), 0) FROM jobs "
+      "WHERE phase IN ('succeeded', 'failed')"};
+    if (bytes.executeStep())
+      row_reader{bytes} >> result.savefile_bytes;
+    return result;
+  });
+}
+
+} // namespace edgecap

@@ -1,0 +1,94 @@
+#pragma once
+
+#include "actors/job_types.hpp"
+#include "actors/store_error.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace edgecap {
+
+/// What a written row survives.
+enum class durability : std::uint8_t {
+  process, ///< A crash of the process; a crash of the host may undo it.
+  host,    ///< A crash of the host: it was synced before the call returned.
+};
+
+/// A terminal job's files, as the index knows them.
+struct stored_savefile {
+  std::string id;
+  std::uint64_t savefile_bytes = 0;
+  std::uint64_t pcapng_bytes = 0;
+};
+
+/// Sums over the index.
+struct index_totals {
+  std::uint64_t jobs = 0;
+  std::uint64_t savefile_bytes = 0; ///< Of both formats.
+};
+
+/// The index of all jobs: one SQLite database in WAL mode. Used by one thread
+/// at a time. Every member fails with SQLite's words; none throws.
+class job_index {
+public:
+  /// Jobs on one page of a list, at most.
+  static constexpr std::uint32_t max_per_page = 50;
+
+  /// Opens or creates the index, checks that it is whole and brings its schema
+  /// up to date. Fails with `damaged` if the file is not an index of ours, is
+  /// corrupt, or was written by a newer version.
+  static stored<std::unique_ptr<job_index>>
+  open(const std::filesystem::path& file);
+
+  job_index(const job_index&) = delete;
+  job_index& operator=(const job_index&) = delete;
+  ~job_index();
+
+  /// Adds a job; durable on the host when it returns.
+  stored<void> insert(const job_record& record);
+
+  /// Replaces a job's record but for what never changes (spec, submitted).
+  stored<void> update(const job_record& record, durability wanted);
+
+  /// Removes a job; durable on the host when it returns. Returns false if
+  /// there was none.
+  stored<bool> erase(const std::string& id);
+
+  /// Returns a job.
+  stored<std::optional<job_record>> find(const std::string& id);
+
+  /// Returns one page of jobs, newest first; equally old ones by id.
+  stored<job_page> list(const list_query& query);
+
+  /// Returns the ids of all jobs that are not terminal, oldest first.
+  stored<std::vector<std::string>> unfinished();
+
+  /// Returns the files of all `succeeded` jobs.
+  stored<std::vector<stored_savefile>> savefiles();
+
+  /// Returns at most `limit` jobs that finished before `instant`, oldest
+  /// first.
+  stored<std::vector<stored_savefile>> finished_before(unix_ns instant,
+                                                       std::size_t limit);
+
+  /// Returns at most `limit` terminal jobs that have files, those that
+  /// finished first first.
+  stored<std::vector<stored_savefile>> oldest_savefiles(std::size_t limit);
+
+  /// Returns the sums over all jobs.
+  stored<index_totals> totals();
+
+private:
+  class impl;
+
+  explicit job_index(std::unique_ptr<impl> x);
+
+  std::unique_ptr<impl> impl_;
+};
+
+} // namespace edgecap

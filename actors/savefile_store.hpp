@@ -1,0 +1,157 @@
+#pragma once
+
+#include "actors/job_types.hpp"
+#include "actors/store_error.hpp"
+#include "capture/merge.hpp"
+#include "capture/packet_batch.hpp"
+#include "capture/savefile.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace edgecap {
+
+/// Whether `x` is an id that may become part of a path: 32 lower-case hex
+/// characters.
+bool is_job_id(std::string_view x);
+
+/// What one run holds.
+struct run_info {
+  capture::link_type link = capture::link_type::ethernet;
+  std::uint64_t packets = 0;
+  std::uint64_t captured_bytes = 0; ///< Sum of captured lengths.
+  bool ordered = true;              ///< No record is older than its forerunner.
+};
+
+/// The runs of a job that hold packets, by number.
+using run_infos = std::map<std::uint32_t, run_info>;
+
+/// The directory of all packets: runs while a job captures, savefiles when it
+/// is sealed; docs/storage.md has the layout. Owns the directory through a
+/// lock, and keeps a bounded number of runs open. Used by one thread at a
+/// time. Members fail with the system's words; none throws.
+class savefile_store {
+public:
+  /// Runs of one job, at most.
+  static constexpr std::uint32_t max_runs_per_job = 1024;
+
+  struct options {
+    std::filesystem::path directory;
+    /// Runs that are kept open for writing, >= 1. Further ones are reopened
+    /// for each batch, least recently used first.
+    std::size_t max_open_runs = 256;
+  };
+
+  /// Creates the directories that are missing and locks the root. Fails if
+  /// another process holds the lock.
+  static stored<std::unique_ptr<savefile_store>> open(options opts);
+
+  savefile_store(const savefile_store&) = delete;
+  savefile_store& operator=(const savefile_store&) = delete;
+  ~savefile_store();
+
+  // -- runs -------------------------------------------------------------------
+
+  /// Appends a batch to a run, which begins with its first batch. A run never
+  /// ends in a torn record: what was written of a batch that fails is cut off.
+  stored<void> append(const std::string& id, std::uint32_t run,
+                      const capture::packet_batch& batch);
+
+  /// Returns what the runs of a job hold by our own count.
+  run_infos runs(const std::string& id) const;
+
+  /// Takes over the runs that an earlier process left: reads each, cuts off a
+  /// torn tail, removes those without a whole record.
+  stored<run_infos> adopt_runs(const std::string& id);
+
+  /// Removes the runs of a job; there need not be any.
+  stored<void> drop_runs(const std::string& id);
+
+  // -- sealing ----------------------------------------------------------------
+
+  /// Begins to merge the runs of a job into `.part` files.
+  /// @param inputs By number of the run; `run`, `link` and `ordered` are filled
+  ///        in here where the job has that run. A run without an input is an
+  ///        error, for its packets would be lost.
+  stored<std::unique_ptr<capture::merge>>
+  open_merge(const std::string& id,
+             std::map<std::uint32_t, capture::merge_input> inputs, bool pcapng,
+             capture::time_precision precision);
+
+  /// Gives the finished `.part` files of a job their names and syncs the
+  /// directory. The classic savefile comes last: where it stands, all stands.
+  stored<void> publish(const std::string& id, bool pcapng);
+
+  /// Removes the `.part` files of a job; there need not be any.
+  stored<void> discard_parts(const std::string& id);
+
+  // -- savefiles --------------------------------------------------------------
+
+  /// Path of a savefile, whether it stands or not.
+  std::filesystem::path savefile_path(const std::string& id,
+                                      savefile_format format) const;
+
+  /// Returns the size of a savefile in bytes, 0 if it does not stand.
+  stored<std::uint64_t> size_of(const std::string& id,
+                                savefile_format format) const;
+
+  /// Opens a savefile for reading.
+  stored<savefile> open_savefile(const std::string& id,
+                                 savefile_format format) const;
+
+  /// Removes a savefile; it need not stand.
+  stored<void> remove_savefile(const std::string& id, savefile_format format);
+
+  // -- upkeep -----------------------------------------------------------------
+
+  /// Ids of jobs that have a directory of runs.
+  stored<std::vector<std::string>> jobs_with_runs() const;
+
+  /// Ids of jobs that have savefiles or `.part` files. Files with names that
+  /// are not ours are none of our business.
+  stored<std::vector<std::string>> jobs_with_files() const;
+
+  /// Bytes that the file system has left for us.
+  stored<std::uint64_t> free_bytes() const;
+
+  const std::filesystem::path& directory() const;
+
+private:
+  /// A run, with its descriptor while that is open.
+  struct open_run {
+    run_info info;
+    int fd = -1;
+    std::uint64_t size_bytes = 0; ///< Up to the last whole record.
+    unix_ns last_time = 0;        ///< Of the youngest record so far.
+    std::uint64_t last_used = 0;  ///< Value of `clock_`.
+  };
+
+  savefile_store(options opts, int lock_fd);
+
+  std::filesystem::path runs_path(const std::string& id) const;
+  std::filesystem::path run_path(const std::string& id,
+                                 std::uint32_t run) const;
+  std::filesystem::path part_path(const std::string& id,
+                                  savefile_format format) const;
+  stored<void> open_descriptor(const std::string& id, std::uint32_t run,
+                               open_run& x);
+  void close_descriptor(open_run& x);
+  void close_least_recently_used();
+  stored<void> cut_off_torn_tails(const std::string& id);
+  stored<void> adopt_run(const std::string& id, std::uint32_t run);
+
+  const options options_;
+  const int lock_fd_;
+  std::unordered_map<std::string, std::map<std::uint32_t, open_run>> runs_;
+  std::size_t open_count_ = 0;
+  std::uint64_t clock_ = 0;
+};
+
+} // namespace edgecap

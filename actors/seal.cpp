@@ -1,0 +1,225 @@
+#include "actors/seal.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <map>
+#include <utility>
+
+namespace edgecap {
+
+namespace {
+
+void log_left_behind(const std::string& id, const stored<void>& removed) {
+  if (!removed)
+    spdlog::warn("event=storage-left-behind job={} error=\"{}\"", id,
+                 removed.error().message);
+}
+
+/// The interfaces that opened, by run; those that captured nothing have a
+/// place in a pcapng file too.
+std::map<std::uint32_t, capture::merge_input>
+merge_inputs(const job_record& record) {
+  std::map<std::uint32_t, capture::merge_input> result;
+  for (std::size_t run = 0; run < record.interfaces.size(); ++run) {
+    const auto& x = record.interfaces[run];
+    if (!x.link)
+      continue;
+    auto& input = result[static_cast<std::uint32_t>(run)];
+    input.link = *x.link;
+    input.interface_name
+      = x.node.empty() ? x.interface : x.node + "/" + x.interface;
+    input.packets_received = x.packets_matched;
+    input.dropped_by_interface = x.dropped_by_interface;
+    input.dropped_by_kernel = x.dropped_by_kernel;
+  }
+  return result;
+}
+
+} // namespace
+
+stored<void> permit(const storage_parts& parts, storage_step step,
+                    const std::string& id) {
+  if (parts.faults)
+    if (auto fault = parts.faults(step, id))
+      return tl::unexpected<store_error>{std::move(*fault)};
+  return {};
+}
+
+void drop_parts(storage_parts& parts, const std::string& id) {
+  log_left_behind(id, parts.store->discard_parts(id));
+}
+
+void drop_files(storage_parts& parts, const std::string& id) {
+  drop_parts(parts, id);
+  for (const auto format : {savefile_format::pcap, savefile_format::pcapng})
+    log_left_behind(id, parts.store->remove_savefile(id, format));
+}
+
+void drop_runs(storage_parts& parts, const std::string& id) {
+  auto dropped = permit(parts, storage_step::clean, id);
+  if (dropped)
+    dropped = parts.store->drop_runs(id);
+  log_left_behind(id, dropped);
+}
+
+job_phase terminal_phase(end_reason reason, std::uint64_t packets) {
+  switch (reason) {
+  case end_reason::packet_limit:
+  case end_reason::time_limit:
+  case end_reason::byte_limit:
+  case end_reason::stopped:
+    return job_phase::succeeded;
+  case end_reason::none:
+  case end_reason::interface_lost:
+  case end_reason::node_lost:
+  case end_reason::shutdown:
+    return packets > 0 ? job_phase::succeeded : job_phase::failed;
+  case end_reason::storage_error:
+    return job_phase::failed;
+  }
+  return job_phase::failed;
+}
+
+stored<job_record> commit_failed(storage_parts& parts, job_record record) {
+  // First of all, for a full disk may have room for the row then.
+  drop_parts(parts, record.id);
+  record.phase = job_phase::failed;
+  record.savefile_bytes = 0;
+  record.pcapng_bytes = 0;
+  if (!record.finished)
+    record.finished = parts.wall_clock();
+  if (record.error_message.empty())
+    record.error_message = "no packet was captured before the job ended: "
+                           + to_string(record.reason);
+  auto written = permit(parts, storage_step::commit, record.id);
+  if (written)
+    written = parts.index->update(record, durability::host);
+  if (!written)
+    return tl::unexpected<store_error>{written.error()};
+  drop_files(parts, record.id);
+  drop_runs(parts, record.id);
+  return record;
+}
+
+stored<job_record> commit_storage_error(storage_parts& parts, job_record record,
+                                        const store_error& why) {
+  record.reason = end_reason::storage_error;
+  if (!record.error_message.empty())
+    record.error_message += "; ";
+  record.error_message += why.message;
+  return commit_failed(parts, std::move(record));
+}
+
+// -- seal_task ----------------------------------------------------------------
+
+seal_task::seal_task(job_record record) : record_(std::move(record)) {}
+
+stored<bool> seal_task::step(storage_parts& parts, std::size_t budget_bytes) {
+  if (published_)
+    return commit(parts);
+  if (merge_)
+    return merge_slice(parts, budget_bytes);
+  return close(parts);
+}
+
+const job_record& seal_task::record() const {
+  return record_;
+}
+
+stored<bool> seal_task::close(storage_parts& parts) {
+  take_counts(parts.store->runs(record_.id));
+  if (terminal_phase(record_.reason, record_.packets_captured)
+      == job_phase::failed) {
+    auto failed = commit_failed(parts, record_);
+    if (!failed)
+      return tl::unexpected<store_error>{failed.error()};
+    record_ = std::move(*failed);
+    return true;
+  }
+  // From here on a savefile that stands is what this row says, to the packet:
+  // that is why recovery may take it as it is.
+  record_.phase = job_phase::sealing;
+  if (!record_.finished)
+    record_.finished = parts.wall_clock();
+  auto written = permit(parts, storage_step::close, record_.id);
+  if (written)
+    written = parts.index->update(record_, durability::host);
+  if (!written)
+    return tl::unexpected<store_error>{written.error()};
+  auto opened = parts.store->open_merge(record_.id, merge_inputs(record_),
+                                        parts.pcapng, parts.precision);
+  if (!opened)
+    return tl::unexpected<store_error>{opened.error()};
+  merge_ = std::move(*opened);
+  return false;
+}
+
+stored<bool> seal_task::merge_slice(storage_parts& parts,
+                                    std::size_t budget_bytes) {
+  if (auto allowed = permit(parts, storage_step::merge, record_.id); !allowed)
+    return tl::unexpected<store_error>{allowed.error()};
+  const auto all_written = merge_->step(budget_bytes);
+  if (!all_written)
+    return store_failure(store_errc::unavailable, all_written.error().message);
+  if (!*all_written)
+    return false;
+  const auto& result = merge_->result();
+  if (result.packets != record_.packets_captured)
+    return store_failure(store_errc::damaged,
+                         "merge job " + record_.id + ": its runs hold "
+                           + std::to_string(result.packets) + " packets, not "
+                           + std::to_string(record_.packets_captured));
+  auto named = permit(parts, storage_step::publish, record_.id);
+  if (named)
+    named = parts.store->publish(record_.id, parts.pcapng);
+  if (!named)
+    return tl::unexpected<store_error>{named.error()};
+  record_.savefile_bytes = result.pcap_bytes;
+  record_.pcapng_bytes = result.pcapng_bytes;
+  published_ = true;
+  return false;
+}
+
+stored<bool> seal_task::commit(storage_parts& parts) {
+  auto terminal = record_;
+  terminal.phase = job_phase::succeeded;
+  auto written = permit(parts, storage_step::commit, record_.id);
+  if (written)
+    written = parts.index->update(terminal, durability::host);
+  if (!written)
+    return tl::unexpected<store_error>{written.error()};
+  record_ = std::move(terminal);
+  drop_runs(parts, record_.id);
+  return true;
+}
+
+void seal_task::take_counts(const run_infos& runs) {
+  std::uint64_t packets = 0;
+  std::uint64_t bytes = 0;
+  for (const auto& [run, info] : runs) {
+    packets += info.packets;
+    bytes += info.captured_bytes;
+    while (record_.interfaces.size() <= run) {
+      auto& unknown = record_.interfaces.emplace_back();
+      unknown.interface = "unknown-" + std::to_string(run);
+      unknown.phase = sampler_phase::failed;
+      unknown.error = "its name was not stored before the capture ended";
+    }
+    record_.interfaces[run].link = info.link;
+  }
+  for (std::size_t run = 0; run < record_.interfaces.size(); ++run) {
+    auto& x = record_.interfaces[run];
+    const auto i = runs.find(static_cast<std::uint32_t>(run));
+    const auto held = i == runs.end() ? 0 : i->second.packets;
+    if (x.packets_captured != held)
+      spdlog::warn("event=storage-count-corrected job={} run={} "
+                   "interface={}/{} counted={} held={}",
+                   record_.id, run, x.node, x.interface, x.packets_captured,
+                   held);
+    x.packets_captured = held;
+  }
+  record_.packets_captured = packets;
+  record_.bytes_captured = bytes;
+}
+
+} // namespace edgecap

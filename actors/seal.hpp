@@ -1,0 +1,96 @@
+#pragma once
+
+#include "actors/job_index.hpp"
+#include "actors/job_types.hpp"
+#include "actors/savefile_store.hpp"
+#include "actors/store_error.hpp"
+#include "capture/merge.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+// How a job ends on disk. Knows no actors: the storage actor and recovery do
+// the same thing by the same code.
+namespace edgecap {
+
+/// What storage works with.
+struct storage_parts {
+  std::unique_ptr<job_index> index;
+  std::unique_ptr<savefile_store> store;
+  bool pcapng = true;
+  capture::time_precision precision = capture::time_precision::nanoseconds;
+  std::function<unix_ns()> wall_clock;
+  fault_plan faults; ///< Empty in production.
+};
+
+/// Asks the fault plan whether a step may go on.
+stored<void> permit(const storage_parts& parts, storage_step step,
+                    const std::string& id);
+
+/// The rule by which a job whose packets are whole on disk succeeds or fails.
+///
+/// | reason                                        | packets | none      |
+/// |-----------------------------------------------|---------|-----------|
+/// | packet_limit, byte_limit, time_limit, stopped | success | success   |
+/// | interface_lost, node_lost, shutdown, none     | success | failed    |
+/// | storage_error                                 | failed  | failed    |
+///
+/// A limit or a client ended the first kind: that nothing matched is a result,
+/// and its file is empty. The second kind was cut short: what was captured is
+/// kept, but "nothing" would look like a result that it is not. After a
+/// storage error the file might lack packets that were counted.
+job_phase terminal_phase(end_reason reason, std::uint64_t packets);
+
+/// Removes the `.part` files of a job. What cannot be removed is logged: it
+/// harms nobody but the disk, and the next start removes it.
+void drop_parts(storage_parts& parts, const std::string& id);
+
+/// Removes all that a job has below `savefiles/`, in the same way.
+void drop_files(storage_parts& parts, const std::string& id);
+
+/// Removes the runs of a job, in the same way.
+void drop_runs(storage_parts& parts, const std::string& id);
+
+/// Makes a job `failed` with its reason and message as they are, durably, then
+/// drops all its files. The answer is the record as stored. If the index
+/// refuses, nothing is dropped: the job is still open, and whoever comes next
+/// may try again.
+stored<job_record> commit_failed(storage_parts& parts, job_record record);
+
+/// `commit_failed` with `storage_error` and the error's text.
+stored<job_record> commit_storage_error(storage_parts& parts, job_record record,
+                                        const store_error& why);
+
+/// One job's way from its runs to its terminal record, in bounded slices:
+/// counts are taken from the runs, the row says `sealing`, the runs are merged
+/// into `.part` files and synced, these get their names, the directory is
+/// synced, the row says `succeeded`, the runs go. A job that fails by
+/// `terminal_phase` goes to its terminal row at once.
+class seal_task {
+public:
+  /// @param record As the job left it: reason, message, counters, interfaces;
+  ///        an interface's place is the number of its run.
+  explicit seal_task(job_record record);
+
+  /// Does the next slice; merges about `budget_bytes`. Returns true when the
+  /// record is terminal and durable. After an error the task is over: see
+  /// `commit_storage_error`.
+  stored<bool> step(storage_parts& parts, std::size_t budget_bytes);
+
+  const job_record& record() const;
+
+private:
+  stored<bool> close(storage_parts& parts);
+  stored<bool> merge_slice(storage_parts& parts, std::size_t budget_bytes);
+  stored<bool> commit(storage_parts& parts);
+  void take_counts(const run_infos& runs);
+
+  job_record record_;
+  std::unique_ptr<capture::merge> merge_;
+  bool published_ = false;
+};
+
+} // namespace edgecap

@@ -1,0 +1,474 @@
+#include "actors/storage.hpp"
+
+#include "actors/recovery.hpp"
+
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace edgecap {
+
+namespace {
+
+/// Jobs that one step of retention removes, at most; others get their turn
+/// before the next.
+constexpr std::size_t sweep_step_jobs = 32;
+
+caf::error as_error(const store_error& x) {
+  return make_error(x.code == store_errc::full ? errc::storage_full
+                                               : errc::storage_unavailable,
+                    x.message);
+}
+
+caf::error unknown(const std::string& id) {
+  return make_error(errc::unknown_job, "there is no capture " + id);
+}
+
+/// Why a job that has not succeeded has nothing to download.
+std::string why_failed(const job_record& x) {
+  return "capture " + x.id + " failed (" + to_string(x.reason)
+         + "): " + x.error_message;
+}
+
+/// Files without a row are removed at start-up, but not all of them: an index
+/// that vanished must not take the savefiles with it.
+stored<void> check_index_present(const savefile_store& store,
+                                 const std::filesystem::path& index) {
+  std::error_code error;
+  const auto size = std::filesystem::file_size(index, error);
+  if (!error && size > 0)
+    return {};
+  const auto files = store.jobs_with_files();
+  if (!files)
+    return tl::unexpected<store_error>{files.error()};
+  if (files->empty())
+    return {};
+  return store_failure(store_errc::damaged,
+                       "open index " + index.string()
+                         + ": it is missing or empty, but there are savefiles "
+                           "of "
+                         + std::to_string(files->size())
+                         + " jobs; restore it, or move the savefiles away");
+}
+
+stored<storage_parts> open_parts(const storage_options& options) {
+  storage_parts result;
+  auto store = savefile_store::open({options.directory, options.max_open_runs});
+  if (!store)
+    return tl::unexpected<store_error>{store.error()};
+  const auto file = options.directory / "index.sqlite";
+  if (auto present = check_index_present(**store, file); !present)
+    return tl::unexpected<store_error>{present.error()};
+  auto index = job_index::open(file);
+  if (!index)
+    return tl::unexpected<store_error>{index.error()};
+  result.index = std::move(*index);
+  result.store = std::move(*store);
+  result.pcapng = options.pcapng;
+  result.precision = options.precision;
+  result.wall_clock = options.wall_clock;
+  result.faults = options.faults;
+  return result;
+}
+
+} // namespace
+
+caf::error validate(const storage_options& options) {
+  const auto bad = [](const char* text) {
+    return make_error(errc::invalid_options, std::string{"storage: "} + text);
+  };
+  if (options.directory.empty())
+    return bad("no directory");
+  if (options.max_age <= std::chrono::seconds{0})
+    return bad("max_age is not positive");
+  if (options.max_bytes == 0)
+    return bad("max_bytes is 0");
+  if (options.sweep_interval <= std::chrono::seconds{0})
+    return bad("sweep_interval is not positive");
+  if (options.seal_slice_bytes == 0)
+    return bad("seal_slice_bytes is 0");
+  if (options.max_open_runs == 0)
+    return bad("max_open_runs is 0");
+  if (!options.wall_clock)
+    return bad("no clock");
+  return caf::none;
+}
+
+// -- initialization -----------------------------------------------------------
+
+storage_state::storage_state(storage_actor::pointer ptr) : self(ptr) {}
+
+caf::error storage_state::init(storage_options opts) {
+  options = std::move(opts);
+  auto opened = open_parts(options);
+  if (!opened)
+    return as_error(opened.error());
+  parts = std::move(*opened);
+  auto report = recover(parts);
+  if (!report)
+    return as_error(report.error());
+  spdlog::info("event=storage-opened directory={} kept={} failed={} lost={} "
+               "strays={} unresolved={}",
+               options.directory.string(), report->kept, report->failed,
+               report->lost, report->strays, report->unresolved.size());
+  unresolved.assign(report->unresolved.begin(), report->unresolved.end());
+  self->send(self, atom::sweep_v);
+  return caf::none;
+}
+
+// -- a job's packets ----------------------------------------------------------
+
+caf::result<caf::ok_atom> storage_state::insert(const job_record& record) {
+  const auto attempt = "insert job " + record.id;
+  if (!is_job_id(record.id))
+    return make_error(errc::storage_unavailable,
+                      attempt + ": its id is not 32 lower-case hex characters");
+  if (auto err = check_free_space(attempt))
+    return err;
+  auto done = permit(parts, storage_step::insert, record.id);
+  if (done)
+    done = parts.index->insert(record);
+  if (!done)
+    return as_error(done.error());
+  open_jobs.insert(record.id);
+  return caf::ok_atom_v;
+}
+
+void storage_state::note_progress(const job_record& record) {
+  if (open_jobs.count(record.id) == 0)
+    return; // late: the job has ended
+  // Worth as much as the runs are: a crash of the host may undo both.
+  auto written = parts.index->update(record, durability::process);
+  if (!written)
+    spdlog::warn("event=storage-progress-lost job={} error=\"{}\"", record.id,
+                 written.error().message);
+}
+
+caf::result<caf::ok_atom>
+storage_state::append(const std::string& id, std::uint32_t run,
+                      const capture::packet_batch& batch) {
+  if (open_jobs.count(id) == 0)
+    return make_error(errc::unknown_job, "capture " + id
+                                           + " takes no packets: it has ended "
+                                             "or never was");
+  if (auto err = check_free_space("append to job " + id))
+    return err;
+  auto done = permit(parts, storage_step::append, id);
+  if (done)
+    done = parts.store->append(id, run, batch);
+  if (!done)
+    return as_error(done.error());
+  return caf::ok_atom_v;
+}
+
+// -- a job's end --------------------------------------------------------------
+
+caf::result<job_record> storage_state::seal(const job_record& record) {
+  auto queued = find_seal(record.id);
+  if (queued == seals.end()) {
+    auto found = parts.index->find(record.id);
+    if (!found)
+      return as_error(found.error());
+    if (!*found)
+      return unknown(record.id);
+    if (is_terminal((*found)->phase))
+      return std::move(**found);
+    open_jobs.erase(record.id);
+    queued = seals.insert(seals.end(), pending_seal{seal_task{record}, {}});
+    go_on_sealing();
+  }
+  queued->askers.emplace_back(self->make_response_promise<job_record>());
+  return queued->askers.back().raw();
+}
+
+void storage_state::go_on_sealing() {
+  if (!seals.empty() && !working)
+    self->send(self, atom::work_v);
+  working = !seals.empty();
+}
+
+void storage_state::seal_slice() {
+  working = false;
+  if (seals.empty())
+    return; // the last one was failed meanwhile
+  auto& oldest = seals.front();
+  const auto done = oldest.task.step(parts, options.seal_slice_bytes);
+  if (!done) {
+    finish_seal(done.error());
+  } else if (*done) {
+    for (const auto& asker : oldest.askers)
+      asker.deliver(oldest.task.record());
+    seals.pop_front();
+  }
+  go_on_sealing();
+}
+
+void storage_state::finish_seal(const store_error& why) {
+  const auto ended = std::move(seals.front());
+  seals.pop_front();
+  const auto& record = ended.task.record();
+  spdlog::error("event=storage-seal-failed job={} error=\"{}\"", record.id,
+                why.message);
+  const auto failed = commit_storage_error(parts, record, why);
+  if (!failed)
+    spdlog::error("event=storage-end-not-durable job={} error=\"{}\"",
+                  record.id, failed.error().message);
+  for (const auto& asker : ended.askers)
+    asker.deliver(as_error(why));
+}
+
+caf::result<job_record> storage_state::fail(const job_record& record) {
+  auto found = parts.index->find(record.id);
+  if (!found)
+    return as_error(found.error());
+  if (!*found)
+    return unknown(record.id);
+  if (is_terminal((*found)->phase))
+    return std::move(**found);
+  auto failed = commit_failed(parts, record);
+  if (!failed)
+    return as_error(failed.error());
+  open_jobs.erase(record.id);
+  if (const auto queued = find_seal(record.id); queued != seals.end()) {
+    for (const auto& asker : queued->askers)
+      asker.deliver(*failed);
+    seals.erase(queued);
+  }
+  return std::move(*failed);
+}
+
+// -- what clients ask ---------------------------------------------------------
+
+caf::result<job_record> storage_state::get(const std::string& account,
+                                           const std::string& id) {
+  auto found = parts.index->find(id);
+  if (!found)
+    return as_error(found.error());
+  if (!*found || (*found)->spec.account_id != account)
+    return unknown(id);
+  return std::move(**found);
+}
+
+caf::result<job_page> storage_state::list(const list_query& query) {
+  auto page = parts.index->list(query);
+  if (!page)
+    return as_error(page.error());
+  return std::move(*page);
+}
+
+caf::result<caf::ok_atom> storage_state::erase(const std::string& account,
+                                               const std::string& id) {
+  const auto found = parts.index->find(id);
+  if (!found)
+    return as_error(found.error());
+  if (!*found || (*found)->spec.account_id != account)
+    return unknown(id);
+  if (!is_terminal((*found)->phase))
+    return make_error(errc::not_ready, "capture " + id + " is "
+                                         + to_string((*found)->phase)
+                                         + ": only a finished one is removed");
+  // The row first: files without a row are removed at the next start, a row
+  // without its files would be an accusation.
+  if (auto erased = parts.index->erase(id); !erased)
+    return as_error(erased.error());
+  drop_files(parts, id);
+  return caf::ok_atom_v;
+}
+
+caf::result<savefile> storage_state::download(const std::string& account,
+                                              const std::string& id,
+                                              savefile_format format) {
+  const auto found = parts.index->find(id);
+  if (!found)
+    return as_error(found.error());
+  if (!*found || (*found)->spec.account_id != account)
+    return unknown(id);
+  const auto& record = **found;
+  if (!is_terminal(record.phase))
+    return make_error(errc::not_ready, "capture " + id + " is "
+                                         + to_string(record.phase)
+                                         + ": it has no savefile yet");
+  if (record.phase == job_phase::failed)
+    return make_error(errc::no_savefile, why_failed(record));
+  const auto expected = format == savefile_format::pcap ? record.savefile_bytes
+                                                        : record.pcapng_bytes;
+  if (expected == 0)
+    return make_error(errc::no_savefile,
+                      "capture " + id + " was not kept as pcapng");
+  auto opened = parts.store->open_savefile(id, format);
+  if (!opened)
+    return as_error(opened.error());
+  if (opened->size_bytes != expected)
+    return make_error(errc::storage_unavailable,
+                      "open savefile "
+                        + parts.store->savefile_path(id, format).string()
+                        + ": it has " + std::to_string(opened->size_bytes)
+                        + " bytes instead of " + std::to_string(expected));
+  return std::move(*opened);
+}
+
+caf::result<storage_stats> storage_state::stats() {
+  const auto totals = parts.index->totals();
+  if (!totals)
+    return as_error(totals.error());
+  const auto free_bytes = parts.store->free_bytes();
+  if (!free_bytes)
+    return as_error(free_bytes.error());
+  storage_stats result;
+  result.jobs = totals->jobs;
+  result.savefile_bytes = totals->savefile_bytes;
+  result.free_bytes = *free_bytes;
+  result.expired_jobs = expired_jobs;
+  return result;
+}
+
+// -- upkeep -------------------------------------------------------------------
+
+void storage_state::sweep() {
+  retry_unresolved();
+  const auto victims = expired();
+  if (!victims)
+    spdlog::error("event=storage-sweep-failed error=\"{}\"",
+                  victims.error().message);
+  const auto removed_before = expired_jobs;
+  if (victims)
+    for (const auto& x : *victims)
+      remove(x.id);
+  // A step that removed something may have left more; one that could not must
+  // not spin.
+  if (expired_jobs != removed_before)
+    self->send(self, atom::sweep_v);
+  else
+    self->delayed_send(self, options.sweep_interval, atom::sweep_v);
+}
+
+stored<std::vector<stored_savefile>> storage_state::expired() {
+  const auto age_ns
+    = std::chrono::duration_cast<std::chrono::nanoseconds>(options.max_age)
+        .count();
+  auto old = parts.index->finished_before(parts.wall_clock() - age_ns,
+                                          sweep_step_jobs);
+  if (!old || !old->empty())
+    return old;
+  const auto totals = parts.index->totals();
+  if (!totals)
+    return tl::unexpected<store_error>{totals.error()};
+  if (totals->savefile_bytes <= options.max_bytes)
+    return std::vector<stored_savefile>{};
+  auto oldest = parts.index->oldest_savefiles(sweep_step_jobs);
+  if (!oldest)
+    return oldest;
+  auto surplus = totals->savefile_bytes - options.max_bytes;
+  const auto enough
+    = std::find_if(oldest->begin(), oldest->end(), [&](const auto& x) {
+        const auto size = x.savefile_bytes + x.pcapng_bytes;
+        const auto last = size >= surplus;
+        surplus -= std::min(size, surplus);
+        return last;
+      });
+  if (enough != oldest->end())
+    oldest->erase(enough + 1, oldest->end());
+  return oldest;
+}
+
+void storage_state::remove(const std::string& id) {
+  const auto erased = parts.index->erase(id);
+  if (!erased) {
+    spdlog::error("event=storage-sweep-failed job={} error=\"{}\"", id,
+                  erased.error().message);
+    return;
+  }
+  drop_files(parts, id);
+  ++expired_jobs;
+  spdlog::info("event=storage-job-expired job={}", id);
+}
+
+void storage_state::retry_unresolved() {
+  if (unresolved.empty())
+    return;
+  const auto record = resolve(parts, unresolved.front());
+  if (!record) {
+    spdlog::warn("event=storage-job-unresolved job={} error=\"{}\"",
+                 unresolved.front(), record.error().message);
+    return;
+  }
+  spdlog::warn("event=storage-job-resolved job={} phase={} packets={} "
+               "error=\"{}\"",
+               record->id, to_string(record->phase), record->packets_captured,
+               record->error_message);
+  unresolved.pop_front();
+}
+
+// -- helpers ------------------------------------------------------------------
+
+caf::error storage_state::check_free_space(const std::string& attempt) const {
+  const auto free_bytes = parts.store->free_bytes();
+  if (!free_bytes)
+    return as_error(free_bytes.error());
+  if (*free_bytes >= options.min_free_bytes)
+    return caf::none;
+  return make_error(errc::storage_full,
+                    attempt + ": " + options.directory.string() + " has "
+                      + std::to_string(*free_bytes)
+                      + " bytes free, less than the floor of "
+                      + std::to_string(options.min_free_bytes));
+}
+
+std::deque<storage_state::pending_seal>::iterator
+storage_state::find_seal(const std::string& id) {
+  return std::find_if(seals.begin(), seals.end(),
+                      [&](const auto& x) { return x.task.record().id == id; });
+}
+
+// -- behavior -----------------------------------------------------------------
+
+storage_actor::behavior_type
+storage(storage_actor::stateful_pointer<storage_state> self,
+        storage_options options) {
+  install_default_handlers(self);
+  auto err = validate(options);
+  if (!err)
+    err = self->state.init(std::move(options));
+  if (err) {
+    spdlog::error("event=storage-not-opened error=\"{}\"", describe(err).text);
+    self->quit(err);
+    return storage_actor::behavior_type::make_empty_behavior();
+  }
+  return {
+    [self](atom::insert, const job_record& record) {
+      return self->state.insert(record);
+    },
+    [self](atom::progress, const job_record& record) {
+      self->state.note_progress(record);
+    },
+    [self](atom::append, const std::string& id, std::uint32_t run,
+           const capture::packet_batch& batch) {
+      return self->state.append(id, run, batch);
+    },
+    [self](atom::seal, const job_record& record) {
+      return self->state.seal(record);
+    },
+    [self](atom::fail, const job_record& record) {
+      return self->state.fail(record);
+    },
+    [self](atom::get, const std::string& account, const std::string& id) {
+      return self->state.get(account, id);
+    },
+    [self](atom::list, const list_query& query) {
+      return self->state.list(query);
+    },
+    [self](atom::erase, const std::string& account, const std::string& id) {
+      return self->state.erase(account, id);
+    },
+    [self](atom::download, const std::string& account, const std::string& id,
+           savefile_format format) {
+      return self->state.download(account, id, format);
+    },
+    [self](atom::stats) { return self->state.stats(); },
+    [self](atom::work) { self->state.seal_slice(); },
+    [self](atom::sweep) { self->state.sweep(); },
+  };
+}
+
+} // namespace edgecap

@@ -1,0 +1,143 @@
+#pragma once
+
+#include "actors/actor_support.hpp"
+#include "actors/interfaces.hpp"
+#include "actors/seal.hpp"
+#include "actors/store_error.hpp"
+#include "capture/savefile.hpp"
+
+#include <caf/error.hpp>
+#include <caf/typed_event_based_actor.hpp>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+namespace edgecap {
+
+/// Where and how long captures are kept.
+struct storage_options {
+  std::filesystem::path directory;
+  /// Also keep a pcapng file, which loses nothing.
+  bool pcapng = true;
+  /// Of the classic savefile's time stamps.
+  capture::time_precision precision = capture::time_precision::nanoseconds;
+  /// Less free space than this: no new job, and no more packets.
+  std::uint64_t min_free_bytes = 256u << 20;
+  /// Since the end of a job; > 0.
+  std::chrono::seconds max_age{7 * 24 * 3600};
+  /// Of all savefiles together; > 0.
+  std::uint64_t max_bytes = 10ull << 30;
+  /// Between two applications of retention; > 0.
+  std::chrono::seconds sweep_interval{60};
+  /// Bytes that a seal merges before other messages get their turn; > 0.
+  std::size_t seal_slice_bytes = 4u << 20;
+  /// Descriptors of runs that are kept open; > 0.
+  std::size_t max_open_runs = 256;
+  /// Now, for the end of jobs and their age; the actor clock has no date.
+  std::function<unix_ns()> wall_clock;
+  /// Makes steps fail, for tests and simulation; empty in production.
+  fault_plan faults;
+};
+
+/// Says what is wrong with the options, if anything.
+caf::error validate(const storage_options& options);
+
+/// State of the STORAGE. It blocks on the disk: in production it runs on a
+/// thread of its own (`spawn<caf::detached>`).
+struct storage_state {
+  // -- member types -----------------------------------------------------------
+
+  /// A seal under way, and who waits for it.
+  struct pending_seal {
+    seal_task task;
+    std::vector<guarded_promise<job_record>> askers;
+  };
+
+  // -- initialization ---------------------------------------------------------
+
+  explicit storage_state(storage_actor::pointer self);
+
+  /// Locks the directory, opens the index, and resolves what an earlier process
+  /// left open.
+  caf::error init(storage_options opts);
+
+  // -- a job's packets --------------------------------------------------------
+
+  caf::result<caf::ok_atom> insert(const job_record& record);
+
+  void note_progress(const job_record& record);
+
+  caf::result<caf::ok_atom> append(const std::string& id, std::uint32_t run,
+                                   const capture::packet_batch& batch);
+
+  // -- a job's end ------------------------------------------------------------
+
+  /// Queues the job for sealing. A job that is queued already, or terminal,
+  /// gets the one record that there is: asking again is harmless.
+  caf::result<job_record> seal(const job_record& record);
+
+  /// Does one slice of the oldest seal.
+  void seal_slice();
+
+  caf::result<job_record> fail(const job_record& record);
+
+  // -- what clients ask -------------------------------------------------------
+
+  caf::result<job_record> get(const std::string& account,
+                              const std::string& id);
+
+  caf::result<job_page> list(const list_query& query);
+
+  caf::result<caf::ok_atom> erase(const std::string& account,
+                                  const std::string& id);
+
+  caf::result<savefile> download(const std::string& account,
+                                 const std::string& id, savefile_format format);
+
+  caf::result<storage_stats> stats();
+
+  // -- upkeep -----------------------------------------------------------------
+
+  /// Does one bounded step of retention, and sees to the next.
+  void sweep();
+
+  // -- member variables -------------------------------------------------------
+
+  storage_actor::pointer self;
+  storage_options options;
+  storage_parts parts;
+  /// Jobs that take packets.
+  std::unordered_set<std::string> open_jobs;
+  std::deque<pending_seal> seals;
+  bool working = false; ///< A `work` message is under way.
+  /// Jobs of an earlier process whose end the index has refused so far.
+  std::deque<std::string> unresolved;
+  std::uint64_t expired_jobs = 0;
+
+  static inline const char* name = "storage";
+
+private:
+  caf::error check_free_space(const std::string& attempt) const;
+  std::deque<pending_seal>::iterator find_seal(const std::string& id);
+  void finish_seal(const store_error& why);
+  void go_on_sealing();
+  stored<std::vector<stored_savefile>> expired();
+  void remove(const std::string& id);
+  void retry_unresolved();
+};
+
+/// Keeps the index and the files. Quits at once, with the reason, if the
+/// options are invalid or the directory cannot be used.
+storage_actor::behavior_type
+storage(storage_actor::stateful_pointer<storage_state> self,
+        storage_options options);
+
+} // namespace edgecap

@@ -1,0 +1,475 @@
+#include "actors/job_index.hpp"
+#include "tests/support/temp_directory.hpp"
+
+#include <SQLiteCpp/SQLiteCpp.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sys/stat.h>
+
+#include <string>
+#include <vector>
+
+// The index on real files: every test opens a database of its own.
+namespace edgecap::test {
+
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+constexpr const char* account = "023e105f4ecef8ad9ca31a8372d0c353";
+constexpr const char* other_account = "ffffffffffffffffffffffffffffffff";
+
+std::string id_of(int n) {
+  auto digits = std::to_string(n);
+  return std::string(32 - digits.size(), '0') + digits;
+}
+
+job_record make_record(int n, unix_ns submitted = 1000) {
+  job_record result;
+  result.id = id_of(n);
+  result.spec.account_id = account;
+  result.spec.system = "magic-transit";
+  result.spec.time_limit_s = 60;
+  result.spec.packet_limit = 10;
+  result.submitted = submitted;
+  return result;
+}
+
+job_record make_terminal(int n, job_phase phase, unix_ns finished,
+                         std::uint64_t bytes = 0) {
+  auto result = make_record(n);
+  result.phase = phase;
+  result.finished = finished;
+  result.savefile_bytes = bytes;
+  return result;
+}
+
+list_query query_of(const std::string& owner, std::uint32_t page = 1,
+                    std::uint32_t per_page = 50) {
+  list_query result;
+  result.account_id = owner;
+  result.page = page;
+  result.per_page = per_page;
+  return result;
+}
+
+/// A record with a value in every field.
+job_record full_record() {
+  auto result = make_record(7, 1'600'000'000'123'456'789);
+  result.spec.type = "full";
+  result.spec.filter = {"2001:db8::1", "192.0.2.1", std::uint16_t{65535},
+                        std::uint16_t{0}, std::uint8_t{255}};
+  result.phase = job_phase::draining;
+  result.reason = end_reason::interface_lost;
+  result.error_message = "eth0: it's \"gone\" – für immer";
+  result.stop_requested = true;
+  result.started = 2;
+  result.finished = 3;
+  result.packets_captured = 4;
+  result.bytes_captured = 0xffff'ffff'ffull;
+  result.savefile_bytes = 6;
+  result.pcapng_bytes = 7;
+  interface_report x;
+  x.node = "edge-1";
+  x.interface = "eth0";
+  x.phase = sampler_phase::failed;
+  x.link = capture::link_type::linux_sll2;
+  x.sampling_one_in = 100;
+  x.packets_matched = 0; // known to be none, which is not unknown
+  x.packets_captured = 9;
+  x.packets_sampled_out = 10;
+  x.dropped_by_kernel = 11;
+  x.dropped_by_interface = 12;
+  x.dropped_by_us = 13;
+  x.error = "Network is down";
+  result.interfaces = {x, interface_report{}};
+  return result;
+}
+
+class JobIndexTest : public ::testing::Test {
+protected:
+  JobIndexTest() {
+    open();
+  }
+
+  void open() {
+    index.reset();
+    auto opened = job_index::open(file());
+    ASSERT_TRUE(opened) << opened.error().message;
+    index = std::move(*opened);
+  }
+
+  std::filesystem::path file() const {
+    return directory.path() / "index.sqlite";
+  }
+
+  void insert(const job_record& record) {
+    const auto done = index->insert(record);
+    ASSERT_TRUE(done) << done.error().message;
+  }
+
+  std::optional<job_record> find(int n) {
+    auto found = index->find(id_of(n));
+    EXPECT_TRUE(found) << found.error().message;
+    return found ? *found : std::nullopt;
+  }
+
+  /// Numbers of the jobs that a query lists.
+  std::vector<int> listed(const list_query& query) {
+    const auto page = index->list(query);
+    EXPECT_TRUE(page) << page.error().message;
+    std::vector<int> result;
+    if (page)
+      for (const auto& x : page->jobs)
+        result.push_back(std::stoi(x.id));
+    return result;
+  }
+
+  /// The error of an attempt to open what is in `file()` now.
+  store_error refusal() {
+    index.reset();
+    const auto opened = job_index::open(file());
+    EXPECT_FALSE(opened);
+    return opened ? store_error{} : opened.error();
+  }
+
+  temp_directory directory;
+  std::unique_ptr<job_index> index;
+};
+
+std::vector<int> numbers(const stored<std::vector<stored_savefile>>& xs) {
+  EXPECT_TRUE(xs) << xs.error().message;
+  std::vector<int> result;
+  if (xs)
+    for (const auto& x : *xs)
+      result.push_back(std::stoi(x.id));
+  return result;
+}
+
+void expect_same_interface(const interface_report& x,
+                           const interface_report& y) {
+  EXPECT_EQ(x.node, y.node);
+  EXPECT_EQ(x.interface, y.interface);
+  EXPECT_EQ(x.phase, y.phase);
+  EXPECT_EQ(x.link, y.link);
+  EXPECT_EQ(x.sampling_one_in, y.sampling_one_in);
+  EXPECT_EQ(x.packets_matched, y.packets_matched);
+  EXPECT_EQ(x.packets_captured, y.packets_captured);
+  EXPECT_EQ(x.packets_sampled_out, y.packets_sampled_out);
+  EXPECT_EQ(x.dropped_by_kernel, y.dropped_by_kernel);
+  EXPECT_EQ(x.dropped_by_interface, y.dropped_by_interface);
+  EXPECT_EQ(x.dropped_by_us, y.dropped_by_us);
+  EXPECT_EQ(x.error, y.error);
+}
+
+void expect_same(const job_record& x, const job_record& y) {
+  EXPECT_EQ(x.id, y.id);
+  EXPECT_EQ(x.spec.account_id, y.spec.account_id);
+  EXPECT_EQ(x.spec.type, y.spec.type);
+  EXPECT_EQ(x.spec.system, y.spec.system);
+  EXPECT_EQ(x.spec.time_limit_s, y.spec.time_limit_s);
+  EXPECT_EQ(x.spec.packet_limit, y.spec.packet_limit);
+  EXPECT_EQ(x.spec.filter, y.spec.filter);
+  EXPECT_EQ(x.phase, y.phase);
+  EXPECT_EQ(x.reason, y.reason);
+  EXPECT_EQ(x.error_message, y.error_message);
+  EXPECT_EQ(x.stop_requested, y.stop_requested);
+  EXPECT_EQ(x.submitted, y.submitted);
+  EXPECT_EQ(x.started, y.started);
+  EXPECT_EQ(x.finished, y.finished);
+  EXPECT_EQ(x.packets_captured, y.packets_captured);
+  EXPECT_EQ(x.bytes_captured, y.bytes_captured);
+  EXPECT_EQ(x.savefile_bytes, y.savefile_bytes);
+  EXPECT_EQ(x.pcapng_bytes, y.pcapng_bytes);
+  ASSERT_EQ(x.interfaces.size(), y.interfaces.size());
+  for (std::size_t i = 0; i < x.interfaces.size(); ++i)
+    expect_same_interface(x.interfaces[i], y.interfaces[i]);
+}
+
+} // namespace
+
+// -- rows ---------------------------------------------------------------------
+
+TEST_F(JobIndexTest, KeepsEveryFieldOverAReopen) {
+  insert(full_record());
+  insert(make_record(8));
+  open();
+  const auto full = find(7);
+  ASSERT_TRUE(full);
+  expect_same(*full, full_record());
+  const auto plain = find(8);
+  ASSERT_TRUE(plain);
+  expect_same(*plain, make_record(8));
+}
+
+TEST_F(JobIndexTest, FindsNothingForAnUnknownId) {
+  EXPECT_FALSE(find(1));
+  EXPECT_FALSE(*index->find("' OR 1 --"));
+}
+
+TEST_F(JobIndexTest, RefusesTheSameIdTwice) {
+  insert(make_record(1));
+  const auto again = index->insert(make_record(1, 2000));
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, store_errc::unavailable);
+  EXPECT_THAT(again.error().message,
+              AllOf(HasSubstr("insert job " + id_of(1)),
+                    HasSubstr("UNIQUE constraint failed")));
+  EXPECT_EQ(find(1)->submitted, 1000);
+  insert(make_record(2)); // the failed transaction is over
+}
+
+TEST_F(JobIndexTest, UpdatesWhatMayChangeAndReplacesTheInterfaces) {
+  for (const auto wanted : {durability::process, durability::host}) {
+    auto record = full_record();
+    record.id = id_of(wanted == durability::host ? 1 : 2);
+    insert(record);
+    record.phase = job_phase::succeeded;
+    record.reason = end_reason::stopped;
+    record.error_message.clear();
+    record.started.reset();
+    record.interfaces.resize(1);
+    record.interfaces[0].packets_matched.reset();
+    const auto done = index->update(record, wanted);
+    ASSERT_TRUE(done) << done.error().message;
+    open();
+    expect_same(**index->find(record.id), record);
+  }
+}
+
+TEST_F(JobIndexTest, UpdatesNoUnknownJob) {
+  const auto done = index->update(make_record(1), durability::host);
+  ASSERT_FALSE(done);
+  EXPECT_THAT(done.error().message, AllOf(HasSubstr("update job " + id_of(1)),
+                                          HasSubstr("no such job")));
+}
+
+TEST_F(JobIndexTest, ErasesAJobWithItsInterfaces) {
+  auto record = full_record();
+  insert(record);
+  EXPECT_TRUE(*index->erase(record.id));
+  EXPECT_FALSE(*index->erase(record.id));
+  EXPECT_FALSE(find(7));
+  record.interfaces.clear();
+  insert(record);
+  EXPECT_THAT(find(7)->interfaces, IsEmpty());
+}
+
+// -- lists --------------------------------------------------------------------
+
+TEST_F(JobIndexTest, ListsNewestFirstThenById) {
+  insert(make_record(3, 100));
+  insert(make_record(1, 200));
+  insert(make_record(4, 300));
+  insert(make_record(2, 200));
+  EXPECT_THAT(listed(query_of(account)), ElementsAre(4, 1, 2, 3));
+}
+
+TEST_F(JobIndexTest, CutsAListIntoPages) {
+  for (int i = 0; i < 7; ++i)
+    insert(make_record(i, 100 - i));
+  EXPECT_THAT(listed(query_of(account, 1, 3)), ElementsAre(0, 1, 2));
+  EXPECT_THAT(listed(query_of(account, 3, 3)), ElementsAre(6));
+  EXPECT_THAT(listed(query_of(account, 4, 3)), IsEmpty());
+  EXPECT_THAT(listed(query_of(account, 4'000'000'000u, 50)), IsEmpty());
+  EXPECT_EQ(index->list(query_of(account, 2, 3))->total_count, 7u);
+}
+
+TEST_F(JobIndexTest, NeverListsMoreThanAPageMayHold) {
+  for (int i = 0; i < 51; ++i)
+    insert(make_record(i, i));
+  EXPECT_EQ(listed(query_of(account, 1, 1000)).size(), 50u);
+  EXPECT_EQ(listed(query_of(account, 0, 0)).size(), 1u);
+}
+
+TEST_F(JobIndexTest, ListsByStatusWord) {
+  const std::vector<job_phase> phases{
+    job_phase::pending, job_phase::capturing, job_phase::draining,
+    job_phase::sealing, job_phase::succeeded, job_phase::failed};
+  for (int i = 0; i < 6; ++i) {
+    auto record = make_record(i, 100 - i);
+    record.phase = phases[static_cast<std::size_t>(i)];
+    insert(record);
+  }
+  const auto with_status = [](const char* status) {
+    auto query = query_of(account);
+    query.status = status;
+    return query;
+  };
+  EXPECT_THAT(listed(with_status("")), ElementsAre(0, 1, 2, 3, 4, 5));
+  EXPECT_THAT(listed(with_status("pending")), ElementsAre(0, 1, 2, 3));
+  EXPECT_THAT(listed(with_status("success")), ElementsAre(4));
+  EXPECT_THAT(listed(with_status("failed")), ElementsAre(5));
+  EXPECT_THAT(listed(with_status("running")), IsEmpty());
+  EXPECT_THAT(listed(with_status("' OR 1 --")), IsEmpty());
+  EXPECT_EQ(index->list(with_status("pending"))->total_count, 4u);
+  EXPECT_EQ(index->list(with_status("running"))->total_count, 0u);
+}
+
+TEST_F(JobIndexTest, ListsByTypeAndAccount) {
+  auto full = make_record(1, 100);
+  full.spec.type = "full";
+  insert(full);
+  insert(make_record(2, 99));
+  auto foreign = make_record(3, 98);
+  foreign.spec.account_id = other_account;
+  insert(foreign);
+  auto query = query_of(account);
+  EXPECT_THAT(listed(query), ElementsAre(1, 2));
+  query.type = "simple";
+  EXPECT_THAT(listed(query), ElementsAre(2));
+  query.type = "full";
+  EXPECT_THAT(listed(query), ElementsAre(1));
+  EXPECT_THAT(listed(query_of(other_account)), ElementsAre(3));
+  EXPECT_EQ(index->list(query_of(other_account))->total_count, 1u);
+}
+
+TEST_F(JobIndexTest, ListsWithTheInterfaces) {
+  insert(full_record());
+  const auto page = index->list(query_of(account));
+  ASSERT_EQ(page->jobs.size(), 1u);
+  expect_same(page->jobs[0], full_record());
+}
+
+// -- upkeep -------------------------------------------------------------------
+
+TEST_F(JobIndexTest, NamesUnfinishedJobsOldestFirst) {
+  insert(make_record(1, 300));
+  insert(make_record(2, 100));
+  insert(make_terminal(3, job_phase::failed, 50));
+  insert(make_terminal(4, job_phase::succeeded, 50));
+  auto sealing = make_record(5, 200);
+  sealing.phase = job_phase::sealing;
+  insert(sealing);
+  EXPECT_THAT(*index->unfinished(), ElementsAre(id_of(2), id_of(5), id_of(1)));
+}
+
+TEST_F(JobIndexTest, NamesWhatRetentionLooksFor) {
+  insert(make_record(1));
+  insert(make_terminal(2, job_phase::succeeded, 300, 30));
+  insert(make_terminal(3, job_phase::failed, 100));
+  auto both = make_terminal(4, job_phase::succeeded, 200, 40);
+  both.pcapng_bytes = 44;
+  insert(both);
+  EXPECT_THAT(numbers(index->finished_before(300, 10)), ElementsAre(3, 4));
+  EXPECT_THAT(numbers(index->finished_before(301, 2)), ElementsAre(3, 4));
+  EXPECT_THAT(numbers(index->finished_before(100, 10)), IsEmpty());
+  EXPECT_THAT(numbers(index->oldest_savefiles(10)), ElementsAre(4, 2));
+  EXPECT_THAT(numbers(index->oldest_savefiles(1)), ElementsAre(4));
+  EXPECT_THAT(numbers(index->savefiles()), ElementsAre(2, 4));
+  const auto totals = index->totals();
+  ASSERT_TRUE(totals);
+  EXPECT_EQ(totals->jobs, 4u);
+  EXPECT_EQ(totals->savefile_bytes, 30u + 40u + 44u);
+}
+
+TEST_F(JobIndexTest, SumsUpNothing) {
+  EXPECT_EQ(index->totals()->jobs, 0u);
+  EXPECT_EQ(index->totals()->savefile_bytes, 0u);
+}
+
+// -- opening ------------------------------------------------------------------
+
+TEST_F(JobIndexTest, IsNotForEverybodysEyes) {
+  insert(make_record(1));
+  for (const auto* ending : {"", "-wal", "-shm"}) {
+    struct stat status {};
+    ASSERT_EQ(::stat((file().string() + ending).c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 07777 & ~0640u, 0u) << ending;
+  }
+}
+
+TEST_F(JobIndexTest, KeepsAWriteAheadLog) {
+  SQLite::Database db{file().string()};
+  EXPECT_EQ(db.execAndGet("PRAGMA journal_mode").getString(), "wal");
+}
+
+TEST_F(JobIndexTest, RefusesWhatIsNoDatabase) {
+  index.reset();
+  write_file(file(), "this is no database, but it is long enough to be read as "
+                     "the header of one, which has one hundred bytes in all");
+  const auto error = refusal();
+  EXPECT_EQ(error.code, store_errc::damaged);
+  EXPECT_EQ(error.message,
+            "open index " + file().string() + ": file is not a database");
+}
+
+TEST_F(JobIndexTest, RefusesACorruptIndex) {
+  for (int i = 0; i < 200; ++i)
+    insert(make_record(i, i));
+  index.reset(); // writes the WAL back
+  auto bytes = read_file(file());
+  ASSERT_GT(bytes.size(), 5u * 4096u);
+  bytes.replace(2 * 4096, 3 * 4096, 3 * 4096, '\x55');
+  write_file(file(), bytes);
+  const auto error = refusal();
+  EXPECT_EQ(error.code, store_errc::damaged);
+  EXPECT_THAT(error.message, HasSubstr("open index " + file().string()));
+}
+
+TEST_F(JobIndexTest, RefusesAnotherProgramsDatabase) {
+  index.reset();
+  std::filesystem::remove(file());
+  {
+    SQLite::Database db{file().string(),
+                        SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE};
+    db.exec("CREATE TABLE jobs (id); PRAGMA user_version = 1");
+  }
+  const auto error = refusal();
+  EXPECT_EQ(error.code, store_errc::damaged);
+  EXPECT_THAT(error.message, HasSubstr("belongs to another program"));
+}
+
+TEST_F(JobIndexTest, RefusesANewerSchema) {
+  index.reset();
+  SQLite::Database{file().string(), SQLite::OPEN_READWRITE}.exec(
+    "PRAGMA user_version = 999");
+  const auto error = refusal();
+  EXPECT_EQ(error.code, store_errc::damaged);
+  EXPECT_THAT(error.message, HasSubstr("schema version 999 is newer"));
+}
+
+TEST_F(JobIndexTest, SaysWhyItCannotBeOpened) {
+  index.reset();
+  std::filesystem::remove(file());
+  std::filesystem::create_directory(file());
+  EXPECT_THAT(refusal().message,
+              HasSubstr("open index " + file().string() + ": unable to open"));
+}
+
+TEST_F(JobIndexTest, SaysThatAnotherOneHoldsTheLock) {
+  SQLite::Database shell{file().string(), SQLite::OPEN_READWRITE};
+  shell.exec("BEGIN IMMEDIATE");
+  const auto done = index->insert(make_record(1));
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code, store_errc::unavailable);
+  EXPECT_THAT(done.error().message, HasSubstr("database is locked"));
+  shell.exec("ROLLBACK");
+  insert(make_record(1));
+}
+
+TEST_F(JobIndexTest, SurvivesAFullDisk) {
+  tiny_disk disk{256u << 10};
+  if (!disk.mounted())
+    GTEST_SKIP() << "mounting a file system needs root";
+  auto opened = job_index::open(disk.path() / "index.sqlite");
+  ASSERT_TRUE(opened) << opened.error().message;
+  ASSERT_TRUE((*opened)->insert(make_record(0)));
+  disk.fill(0);
+  int inserted = 1;
+  stored<void> done;
+  for (; done && inserted < 10'000; ++inserted)
+    done = (*opened)->insert(make_record(inserted));
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().code, store_errc::full) << done.error().message;
+  EXPECT_THAT(done.error().message, HasSubstr("full"));
+  EXPECT_TRUE(*(*opened)->find(id_of(0))) << "reading goes on";
+  disk.empty();
+  EXPECT_TRUE((*opened)->insert(make_record(inserted)));
+  EXPECT_TRUE(*(*opened)->find(id_of(inserted)));
+}
+
+} // namespace edgecap::test
