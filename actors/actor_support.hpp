@@ -1,5 +1,7 @@
 #pragma once
 
+#include "actors/log_event.hpp"
+
 #include <caf/error.hpp>
 #include <caf/exit_reason.hpp>
 #include <caf/make_message.hpp>
@@ -9,7 +11,6 @@
 #include <caf/sec.hpp>
 #include <caf/typed_event_based_actor.hpp>
 #include <caf/typed_response_promise.hpp>
-#include <spdlog/spdlog.h>
 
 #include <chrono>
 #include <exception>
@@ -31,9 +32,11 @@ void install_default_handlers(Self* self) {
   self->set_default_handler(
     [](caf::scheduled_actor* me,
        caf::message_view& view) -> caf::result<caf::message> {
-      spdlog::warn("event=unexpected-message actor={}#{} message={}",
-                   me->name(), me->id(),
-                   to_string(view.move_content_to_message()));
+      log_event{"unexpected-message"}
+        .with("actor", me->name())
+        .with("id", me->id())
+        .with("message", to_string(view.move_content_to_message()))
+        .warn();
       return caf::sec::unexpected_message;
     });
   self->set_exception_handler(
@@ -46,15 +49,21 @@ void install_default_handlers(Self* self) {
       } catch (...) {
         // Keeps the text above: there is nothing to ask.
       }
-      spdlog::error("event=actor-threw actor={}#{} what=\"{}\"", me->name(),
-                    me->id(), what);
+      log_event{"actor-threw"}
+        .with("actor", me->name())
+        .with("id", me->id())
+        .with("error", what)
+        .error();
       return caf::make_error(caf::sec::runtime_error, what);
     });
   // An error that answers no request (a peer refused what was merely sent)
   // would end the actor.
   self->set_error_handler([](caf::scheduled_actor* me, caf::error& err) {
-    spdlog::warn("event=unexpected-error actor={}#{} error=\"{}\"", me->name(),
-                 me->id(), caf::to_string(err));
+    log_event{"unexpected-error"}
+      .with("actor", me->name())
+      .with("id", me->id())
+      .with("error", caf::to_string(err))
+      .warn();
   });
   self->set_down_handler([](caf::scheduled_actor*, caf::down_msg&) {
     // An actor that cares installs its own; a late DOWN is no event.

@@ -159,11 +159,13 @@ void job_registry_state::finished(job_record terminal, bool durable) {
     return;
   if (!is_terminal(i->second.record.phase)) {
     add(totals, terminal);
-    spdlog::info("event=job-finished job={} phase={} reason={} packets={} "
-                 "error=\"{}\"",
-                 terminal.id, to_string(terminal.phase),
-                 to_string(terminal.reason), terminal.packets_captured,
-                 terminal.error_message);
+    log_event{"job-finished"}
+      .with("job", terminal.id)
+      .with("phase", to_string(terminal.phase))
+      .with("reason", to_string(terminal.reason))
+      .with("packets", terminal.packets_captured)
+      .with("error", terminal.error_message)
+      .info();
   }
   if (!durable) {
     i->second.record = std::move(terminal);
@@ -185,8 +187,10 @@ void job_registry_state::settle_ends() {
       .then(
         [this](job_record& terminal) { finished(std::move(terminal), true); },
         [id = id](caf::error& err) {
-          spdlog::warn("event=job-end-not-durable job={} error=\"{}\"", id,
-                       describe(err).text);
+          log_event{"job-end-not-durable"}
+            .with("job", id)
+            .with("error", describe(err).text)
+            .warn();
         });
   }
   self->delayed_send(self, settle_interval, atom::tick_v);
@@ -201,8 +205,10 @@ void job_registry_state::job_died(const caf::actor_addr& source,
   if (i == running.end() || is_terminal(i->second.record.phase))
     return; // it finished before
   auto record = i->second.record;
-  spdlog::error("event=job-died job={} reason=\"{}\"", record.id,
-                caf::to_string(why));
+  log_event{"job-died"}
+    .with("job", record.id)
+    .with("error", caf::to_string(why))
+    .error();
   record.phase = job_phase::sealing;
   record.reason = end_reason::shutdown;
   record.error_message
