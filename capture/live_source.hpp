@@ -18,17 +18,18 @@ public:
     unsigned helper_threads = 8;
   };
 
+  /// @throws std::system_error if the system has no thread or descriptor left.
   explicit live_capture(options opts);
 
   /// Ends every source that is left (each gets its `on_ended`) and joins all
-  /// threads.
+  /// threads. Not for a listener's callback.
   ~live_capture();
 
   live_capture(const live_capture&) = delete;
   live_capture& operator=(const live_capture&) = delete;
 
   /// See `source_factory`.
-  std::unique_ptr<packet_source> open(source_options options,
+  std::unique_ptr<packet_source> open(source_options what,
                                       std::shared_ptr<source_listener> listener);
 
 private:

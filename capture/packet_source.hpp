@@ -23,7 +23,8 @@ struct source_options {
   /// Keep one in this many matching packets, at random; >= 1.
   std::uint32_t sampling_one_in = 1;
   bool promiscuous = false;
-  /// Kernel ring, in bytes.
+  /// Kernel ring, in bytes; live sources have at least 1 MiB and round up to
+  /// 256 KiB.
   std::uint32_t ring_bytes = 2u << 20;
   /// Longest time that a packet waits in the kernel before it is handed over.
   std::uint32_t wake_interval_ms = 20;
@@ -87,7 +88,8 @@ public:
   virtual ~packet_source() = default;
 
   /// Allows `bytes` more to be delivered. A source without credit stops
-  /// reading and lets the kernel's ring fill.
+  /// reading and lets the kernel's ring fill. The last packet that is taken may
+  /// overdraw the credit; the next grants pay for it first.
   virtual void grant(std::uint64_t bytes) = 0;
 
   /// Ends capturing: delivers what the kernel took until now (but nothing

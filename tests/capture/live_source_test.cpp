@@ -1,0 +1,723 @@
+#include "capture/live_source.hpp"
+#include "tests/support/netns.hpp"
+#include "tests/support/recording_listener.hpp"
+#include "tests/support/traffic.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <arpa/inet.h>
+#include <linux/capability.h>
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <thread>
+
+namespace edgecap::capture {
+namespace {
+
+using namespace std::chrono_literals;
+using test::bytes;
+using test::recording_listener;
+using test::sequence_of;
+using test::udp_frame;
+using testing::HasSubstr;
+
+constexpr std::uint16_t wanted_port = 53;
+constexpr std::uint16_t other_port = 54;
+
+/// Packets that a test sends where it looks for gaps.
+constexpr std::uint64_t many = 20000;
+
+/// Entries of a directory such as /proc/self/fd.
+std::size_t entries(const char* directory) {
+  std::filesystem::directory_iterator it{directory};
+  return static_cast<std::size_t>(std::distance(it, {}));
+}
+
+/// Asks again and again, since there is nothing to wait on; false after half a
+/// minute.
+bool eventually(const std::function<bool()>& happened) {
+  const auto deadline = std::chrono::steady_clock::now() + 30s;
+  while (!happened()) {
+    if (std::chrono::steady_clock::now() > deadline)
+      return false;
+    std::this_thread::yield();
+  }
+  return true;
+}
+
+/// A source with what it said.
+struct opened_source {
+  std::shared_ptr<recording_listener> heard
+    = std::make_shared<recording_listener>();
+  std::unique_ptr<packet_source> source;
+};
+
+/// Two connected interfaces, `va` to send and `vb` to capture, in a network
+/// namespace of their own.
+class LiveSource : public testing::Test {
+protected:
+  void SetUp() override {
+    net.emplace();
+    net->add_veth("va", "vb");
+    link.emplace("va", "vb");
+    live.emplace(live_capture::options{});
+  }
+
+  void TearDown() override {
+    live.reset();
+    link.reset();
+    net.reset();
+  }
+
+  static source_options on(std::string interface) {
+    source_options result;
+    result.interface = std::move(interface);
+    result.snaplen_bytes = 262144;
+    result.initial_credit_bytes = std::uint64_t{1} << 40;
+    return result;
+  }
+
+  static source_options wanted_on(std::string interface) {
+    auto result = on(std::move(interface));
+    result.filter.protocol = std::uint8_t{IPPROTO_UDP};
+    result.filter.destination_port = wanted_port;
+    return result;
+  }
+
+  opened_source start(source_options options) {
+    opened_source result;
+    result.source = live->open(std::move(options), result.heard);
+    return result;
+  }
+
+  /// Starts and waits until packets are captured.
+  opened_source open(source_options options) {
+    auto result = start(std::move(options));
+    EXPECT_TRUE(result.heard->wait_opened());
+    EXPECT_FALSE(result.heard->now().end)
+      << result.heard->now().end->error.value_or(capture_error{}).message;
+    return result;
+  }
+
+  /// Sends frames with the sequence numbers 0 to n - 1.
+  void send(std::uint64_t n, std::size_t size_bytes = 100) {
+    for (std::uint64_t i = 0; i < n; ++i)
+      link->post(udp_frame(i, wanted_port, size_bytes));
+    link->settle();
+  }
+
+  static source_end stop(opened_source& what) {
+    what.source->stop();
+    return await_end(what);
+  }
+
+  static source_end await_end(opened_source& what) {
+    EXPECT_TRUE(what.heard->wait_ended());
+    const auto story = what.heard->now();
+    EXPECT_EQ(story.protocol_error, "");
+    return story.end.value_or(source_end{});
+  }
+
+  static std::vector<std::uint64_t> sequences(const opened_source& what) {
+    std::vector<std::uint64_t> result;
+    for (const auto& record : what.heard->now().records)
+      result.push_back(sequence_of(record.data.data()));
+    return result;
+  }
+
+  static std::vector<std::uint64_t> zero_to(std::uint64_t n) {
+    std::vector<std::uint64_t> result(n);
+    for (std::uint64_t i = 0; i < n; ++i)
+      result[i] = i;
+    return result;
+  }
+
+  std::optional<test::scoped_network_namespace> net;
+  std::optional<test::traffic_link> link;
+  std::optional<live_capture> live;
+};
+
+// -- opening
+// -------------------------------------------------------------------
+
+TEST_F(LiveSource, ReportsAnInterfaceThatDoesNotExist) {
+  for (const auto* name : {"eth7", "any", "", "much-too-long-for-a-name"}) {
+    auto x = start(on(name));
+    const auto end = await_end(x);
+    ASSERT_TRUE(end.error);
+    EXPECT_EQ(end.error->code, capture_errc::no_such_interface);
+    EXPECT_EQ(end.error->message,
+              std::string{"open interface "} + name + ": No such device");
+    EXPECT_FALSE(x.heard->now().link);
+  }
+}
+
+TEST_F(LiveSource, ReportsAnInterfaceThatIsDown) {
+  net->ip("link set vb down");
+  auto x = start(on("vb"));
+  const auto end = await_end(x);
+  ASSERT_TRUE(end.error);
+  EXPECT_EQ(end.error->code, capture_errc::interface_down);
+  EXPECT_EQ(end.error->message, "open interface vb: Network is down");
+}
+
+TEST_F(LiveSource, ReportsThatItIsNotPermitted) {
+  // Capabilities belong to threads, and threads inherit them.
+  opened_source x;
+  std::thread unprivileged{[&] {
+    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+    __user_cap_data_struct none[2]{};
+    ASSERT_EQ(::syscall(SYS_capset, &header, none), 0);
+    live_capture powerless{live_capture::options{}};
+    x.source = powerless.open(on("vb"), x.heard);
+    ASSERT_TRUE(x.heard->wait_ended());
+  }};
+  unprivileged.join();
+  const auto end = await_end(x);
+  ASSERT_TRUE(end.error);
+  EXPECT_EQ(end.error->code, capture_errc::not_permitted);
+  EXPECT_EQ(end.error->message, "open interface vb: Operation not permitted");
+}
+
+TEST_F(LiveSource, ReportsThatNoDescriptorIsLeft) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  auto tight = before;
+  tight.rlim_cur = 3; // The lowest free number is above that.
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &tight), 0);
+  auto x = start(on("vb"));
+  const auto end = await_end(x);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_TRUE(end.error);
+  EXPECT_EQ(end.error->code, capture_errc::io);
+  EXPECT_EQ(end.error->message, "open interface vb: Too many open files");
+}
+
+TEST_F(LiveSource, RefusesAFilterWhereNoneIsDefined) {
+  test::tun_interface radio{*net, "wpan7", ARPHRD_IEEE802154};
+  auto filtered = start(wanted_on("wpan7"));
+  const auto end = await_end(filtered);
+  ASSERT_TRUE(end.error);
+  EXPECT_EQ(end.error->code, capture_errc::unsupported_link_type);
+  EXPECT_THAT(end.error->message,
+              HasSubstr("open interface wpan7: no filter is defined for its "
+                        "link type IEEE802_15_4"));
+  auto unfiltered = open(on("wpan7"));
+  radio.receive(test::udp_packet(1, wanted_port, 60));
+  EXPECT_TRUE(unfiltered.heard->wait_records(1));
+  EXPECT_FALSE(stop(unfiltered).error);
+}
+
+// The proof for the way in which a source opens: under traffic it captures
+// nothing but what matches, and misses nothing from `on_opened` on.
+TEST_F(LiveSource, LetsNothingElseInAndMissesNothingWhileOpening) {
+  std::atomic<bool> done{false};
+  std::atomic<std::uint64_t> sent{0};
+  std::thread traffic{[&] {
+    for (std::uint64_t i = 0; !done; ++i) {
+      link->post(udp_frame(i, other_port, 100));
+      link->post(udp_frame(i, wanted_port, 100));
+      sent = i + 1;
+    }
+    link->settle();
+  }};
+  for (int round = 0; round < 40; ++round) {
+    std::uint64_t sent_before = 0;
+    opened_source x;
+    x.heard->when_opened = [&] { sent_before = sent; };
+    x.source = live->open(wanted_on("vb"), x.heard);
+    ASSERT_TRUE(x.heard->wait_records(500));
+    const auto end = stop(x);
+    EXPECT_FALSE(end.error);
+    EXPECT_EQ(end.counters.dropped_by_us, 0u);
+    const auto records = x.heard->now().records;
+    ASSERT_GE(records.size(), 500u);
+    EXPECT_EQ(end.counters.packets_matched, records.size());
+    auto expected = sequence_of(records.front().data.data());
+    EXPECT_LE(expected, sent_before + 1);
+    for (const auto& record : records) {
+      ASSERT_EQ(test::port_of(record.data.data()), wanted_port);
+      ASSERT_EQ(sequence_of(record.data.data()), expected++);
+    }
+  }
+  done = true;
+  traffic.join();
+}
+
+TEST_F(LiveSource, CapturesFromTheFirstBlockOnWhenTheKernelSamples) {
+  auto options = wanted_on("vb");
+  options.sampling_one_in = 10;
+  auto x = open(options);
+  send(many);
+  const auto end = stop(x);
+  const auto taken = sequences(x);
+  // Five standard deviations of a binomial distribution around its mean.
+  const auto mean = static_cast<double>(many) / 10;
+  EXPECT_NEAR(static_cast<double>(taken.size()), mean,
+              5 * std::sqrt(mean * 0.9));
+  // That none of the first 300 is sampled happens once in 10^13 runs.
+  ASSERT_FALSE(taken.empty());
+  EXPECT_LT(taken.front(), 300u);
+  EXPECT_TRUE(std::is_sorted(taken.begin(), taken.end()));
+  EXPECT_EQ(end.counters.packets_matched, std::nullopt);
+  EXPECT_EQ(end.counters.packets_sampled_out, std::nullopt);
+  EXPECT_EQ(end.counters.dropped_by_kernel, 0u);
+}
+
+// -- bytes
+// ---------------------------------------------------------------------
+
+TEST_F(LiveSource, DeliversTheBytesThatWereSent) {
+  auto x = open(on("vb"));
+  std::vector<bytes> sent;
+  for (std::size_t size = 60; size <= 1514; size += 7) {
+    sent.push_back(udp_frame(size, wanted_port, size));
+    link->send(sent.back());
+  }
+  const auto end = stop(x);
+  const auto story = x.heard->now();
+  EXPECT_EQ(story.link, link_type::ethernet);
+  ASSERT_EQ(story.records.size(), sent.size());
+  unix_ns last = 0;
+  for (std::size_t i = 0; i < sent.size(); ++i) {
+    EXPECT_EQ(story.records[i].data, sent[i]);
+    EXPECT_EQ(story.records[i].original_length, sent[i].size());
+    EXPECT_GE(story.records[i].time, last);
+    last = story.records[i].time;
+  }
+  EXPECT_EQ(end.counters.packets_matched, sent.size());
+  EXPECT_EQ(end.counters.packets_sampled_out, 0u);
+  EXPECT_EQ(end.counters.dropped_by_kernel, 0u);
+  EXPECT_EQ(end.counters.dropped_by_interface, 0u);
+  EXPECT_EQ(end.counters.dropped_by_us, 0u);
+}
+
+TEST_F(LiveSource, StampsPacketsInNanoseconds) {
+  auto x = open(on("vb"));
+  const auto now = [] {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+  };
+  const auto before = now();
+  send(200);
+  const auto after = now();
+  stop(x);
+  bool finer_than_microseconds = false;
+  for (const auto& record : x.heard->now().records) {
+    EXPECT_GE(record.time, before);
+    EXPECT_LE(record.time, after);
+    finer_than_microseconds |= record.time % 1000 != 0;
+  }
+  EXPECT_TRUE(finer_than_microseconds);
+}
+
+TEST_F(LiveSource, CutsToTheSnaplenAndKeepsTheOriginalLength) {
+  const auto plain = udp_frame(1, wanted_port, 1000);
+  const auto tagged = udp_frame(2, wanted_port, 1000, 42);
+  // The kernel takes the tag out and libpcap puts it back, which must neither
+  // exceed the snaplen nor depend on it.
+  for (std::uint32_t snaplen : {1u, 12u, 13u, 16u, 18u, 60u, 999u, 262144u}) {
+    auto options = on("vb");
+    options.snaplen_bytes = snaplen;
+    auto x = open(options);
+    link->send(plain);
+    link->send(tagged);
+    stop(x);
+    const auto records = x.heard->now().records;
+    ASSERT_EQ(records.size(), 2u);
+    for (const auto* frame : {&plain, &tagged}) {
+      const auto& record = records[frame == &tagged];
+      const auto kept = std::min<std::size_t>(snaplen, frame->size());
+      EXPECT_EQ(record.data,
+                bytes(frame->begin(),
+                      frame->begin() + static_cast<std::ptrdiff_t>(kept)));
+      EXPECT_EQ(record.original_length, frame->size());
+    }
+  }
+}
+
+TEST_F(LiveSource, HandsOverAPacketOnAQuietLink) {
+  auto options = on("vb");
+  options.wake_interval_ms = 5;
+  auto x = open(options);
+  link->send(udp_frame(7, wanted_port, 60));
+  EXPECT_TRUE(x.heard->wait_records(1));
+  EXPECT_EQ(sequences(x), std::vector<std::uint64_t>{7});
+}
+
+TEST_F(LiveSource, KeepsBatchesSmall) {
+  auto options = on("vb");
+  options.batch_bytes = 4096;
+  auto x = open(options);
+  send(1000, 1000);
+  stop(x);
+  const auto story = x.heard->now();
+  EXPECT_EQ(story.records.size(), 1000u);
+  EXPECT_GE(story.batches, 1000u / 4);
+}
+
+// -- other kinds of interfaces
+// -------------------------------------------------
+
+TEST_F(LiveSource, ReadsTunInterfacesAsRawIp) {
+  test::tun_interface tun{*net, "tun7"};
+  auto x = open(wanted_on("tun7"));
+  // As large as a packet gets, as receive offload makes them.
+  const auto packet = test::udp_packet(5, wanted_port, 65000);
+  tun.receive(test::udp_packet(4, other_port, 100));
+  tun.receive(packet);
+  stop(x);
+  const auto story = x.heard->now();
+  EXPECT_EQ(story.link, link_type::raw);
+  ASSERT_EQ(story.records.size(), 1u);
+  EXPECT_EQ(story.records[0].data, packet);
+  EXPECT_EQ(story.records[0].original_length, packet.size());
+}
+
+TEST_F(LiveSource, ReadsStrangeInterfacesCooked) {
+  // libpcap captures what is of no type it knows, or of varying headers such
+  // as PPP, without its link layer.
+  test::tun_interface ppp{*net, "ppp7", ARPHRD_PPP};
+  auto x = open(wanted_on("ppp7"));
+  const auto packet = test::udp_packet(5, wanted_port, 100);
+  ppp.receive(test::udp_packet(4, other_port, 100));
+  ppp.receive(packet);
+  stop(x);
+  const auto story = x.heard->now();
+  EXPECT_EQ(story.link, link_type::linux_sll);
+  ASSERT_EQ(story.records.size(), 1u);
+  constexpr auto sll_header_bytes = 16;
+  EXPECT_EQ(story.records[0].data.size(), packet.size() + sll_header_bytes);
+  EXPECT_TRUE(std::equal(packet.begin(), packet.end(),
+                         story.records[0].data.begin() + sll_header_bytes));
+}
+
+TEST_F(LiveSource, ShowsEachPacketOnceOnLoopback) {
+  net->ip("link set lo up");
+  const auto socket_on = [](std::uint16_t port) {
+    const auto result = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(port);
+    const auto* raw = reinterpret_cast<const sockaddr*>(&address);
+    EXPECT_EQ(::bind(result, raw, sizeof address), 0);
+    EXPECT_EQ(::connect(result, raw, sizeof address), 0);
+    return result;
+  };
+  const auto socket = socket_on(wanted_port);
+  std::uint64_t sent = 0;
+  const auto exchange = [&] {
+    std::uint64_t echo = 0;
+    ASSERT_EQ(::send(socket, &sent, sizeof sent, 0), 8);
+    ASSERT_EQ(::recv(socket, &echo, sizeof echo, 0), 8);
+    ++sent;
+  };
+  for (int round = 0; round < 10; ++round) {
+    auto x = start(wanted_on("lo"));
+    // Traffic during the opening, of which each packet is shown twice.
+    while (!x.heard->now().link)
+      exchange();
+    const auto first = sent;
+    for (int i = 0; i < 200; ++i)
+      exchange();
+    const auto end = stop(x);
+    EXPECT_FALSE(end.error);
+    EXPECT_EQ(end.counters.dropped_by_us, 0u);
+    const auto taken = sequences(x);
+    ASSERT_GE(taken.size(), 200u);
+    EXPECT_LE(taken.front(), first);
+    EXPECT_EQ(taken.back(), sent - 1);
+    EXPECT_EQ(taken.back() - taken.front() + 1, taken.size());
+    EXPECT_EQ(std::set(taken.begin(), taken.end()).size(), taken.size());
+  }
+  ::close(socket);
+}
+
+// -- limits
+// --------------------------------------------------------------------
+
+TEST_F(LiveSource, EndsByItselfExactlyAtThePacketLimit) {
+  for (std::uint64_t limit : {1u, 2u, 999u, 1000u}) {
+    auto options = on("vb");
+    options.packet_limit = limit;
+    auto x = open(options);
+    send(1000);
+    const auto end = await_end(x);
+    EXPECT_FALSE(end.error);
+    EXPECT_EQ(end.counters.dropped_by_us, 0u);
+    EXPECT_EQ(sequences(x), zero_to(limit));
+  }
+}
+
+TEST_F(LiveSource, EndsAtOnceIfNoPacketIsWanted) {
+  auto options = on("vb");
+  options.packet_limit = 0;
+  auto x = start(options);
+  EXPECT_FALSE(await_end(x).error);
+  EXPECT_TRUE(x.heard->now().link);
+}
+
+TEST_F(LiveSource, DeliversNothingThatIsStampedTooLate) {
+  const auto reference = open(on("vb"));
+  send(100);
+  ASSERT_TRUE(reference.heard->wait_records(100));
+  auto options = on("vb");
+  options.not_after = reference.heard->now().records.back().time;
+  auto x = open(options);
+  send(100);
+  const auto end = stop(x);
+  EXPECT_FALSE(end.error);
+  EXPECT_EQ(end.counters.packets_matched, 100u);
+  EXPECT_EQ(end.counters.dropped_by_us, 0u);
+  EXPECT_TRUE(x.heard->now().records.empty());
+}
+
+// -- credit
+// --------------------------------------------------------------------
+
+TEST_F(LiveSource, KeepsPacketsInTheRingUntilThereIsCredit) {
+  auto options = on("vb");
+  options.initial_credit_bytes = 0;
+  auto x = open(options);
+  send(1000);
+  ASSERT_TRUE(
+    eventually([&] { return x.source->counters().packets_matched == 1000u; }));
+  EXPECT_TRUE(x.heard->now().records.empty());
+  // One at a time first: each packet costs its record.
+  constexpr std::uint64_t record_bytes = sizeof(record_header) + 100;
+  for (std::size_t i = 1; i <= 10; ++i) {
+    x.source->grant(record_bytes);
+    ASSERT_TRUE(x.heard->wait_records(i));
+    EXPECT_EQ(x.heard->now().records.size(), i);
+  }
+  x.source->grant(std::uint64_t{1} << 40);
+  ASSERT_TRUE(x.heard->wait_records(1000));
+  const auto end = stop(x);
+  EXPECT_EQ(sequences(x), zero_to(1000));
+  EXPECT_EQ(end.counters.dropped_by_us, 0u);
+  EXPECT_EQ(end.counters.dropped_by_kernel, 0u);
+}
+
+TEST_F(LiveSource, AccountsForEveryPacketWhenCreditRunsOut) {
+  auto options = on("vb");
+  options.ring_bytes = 1u << 20;
+  options.initial_credit_bytes = 50000;
+  auto x = open(options);
+  constexpr std::uint64_t sent = 5000; // Of 1000 bytes: five times the ring.
+  send(sent, 1000);
+  ASSERT_TRUE(
+    eventually([&] { return x.source->counters().packets_matched == sent; }));
+  EXPECT_GE(x.heard->now().batch_bytes, 50000u);
+  EXPECT_LT(x.heard->now().batch_bytes, 50000u + 1000 + 16);
+  x.source->grant(std::uint64_t{1} << 40);
+  const auto end = stop(x);
+  const auto taken = sequences(x);
+  EXPECT_EQ(end.counters.packets_matched, sent);
+  EXPECT_EQ(end.counters.dropped_by_kernel, 0u);
+  EXPECT_GT(end.counters.dropped_by_us, 0u);
+  EXPECT_EQ(taken.size() + end.counters.dropped_by_us, sent);
+  EXPECT_TRUE(std::is_sorted(taken.begin(), taken.end()));
+  EXPECT_EQ(std::set(taken.begin(), taken.end()).size(), taken.size());
+}
+
+TEST_F(LiveSource, GivesUpWhatNobodyGrantsCreditForAtStop) {
+  auto options = on("vb");
+  options.initial_credit_bytes = 1;
+  auto x = open(options);
+  send(100);
+  const auto end = stop(x);
+  EXPECT_FALSE(end.error);
+  EXPECT_EQ(sequences(x), zero_to(1));
+  EXPECT_EQ(end.counters.packets_matched, 100u);
+  EXPECT_EQ(end.counters.dropped_by_us, 99u);
+}
+
+TEST_F(LiveSource, UsesCreditThatComesWhileDraining) {
+  auto options = on("vb");
+  options.initial_credit_bytes = 1;
+  auto x = open(options);
+  send(100);
+  ASSERT_TRUE(x.heard->wait_records(1));
+  x.source->stop();
+  x.source->grant(std::uint64_t{1} << 40);
+  const auto end = await_end(x);
+  EXPECT_EQ(sequences(x), zero_to(100));
+  EXPECT_EQ(end.counters.dropped_by_us, 0u);
+}
+
+// -- stopping
+// ------------------------------------------------------------------
+
+TEST_F(LiveSource, DeliversTheOpenBlockAtStop) {
+  for (int round = 0; round < 20; ++round) {
+    auto options = on("vb");
+    options.wake_interval_ms = 100; // Long after `stop` was called.
+    auto x = open(options);
+    send(500);
+    const auto end = stop(x);
+    EXPECT_FALSE(end.error);
+    EXPECT_EQ(sequences(x), zero_to(500));
+  }
+}
+
+TEST_F(LiveSource, CanBeStoppedTwiceAndBeforeItIsOpen) {
+  auto x = start(on("vb"));
+  x.source->stop();
+  x.source->stop();
+  EXPECT_FALSE(await_end(x).error);
+}
+
+TEST_F(LiveSource, EndsWhenItsHandleIsDropped) {
+  auto x = open(on("vb"));
+  x.source.reset();
+  EXPECT_FALSE(await_end(x).error);
+  auto opening = start(on("vb"));
+  opening.source.reset();
+  EXPECT_FALSE(await_end(opening).error);
+}
+
+TEST_F(LiveSource, EndsWithTheCapture) {
+  auto open_one = open(on("vb"));
+  auto opening = start(on("vb"));
+  live.reset();
+  EXPECT_FALSE(await_end(open_one).error);
+  EXPECT_FALSE(await_end(opening).error);
+  // What is left of the handles does nothing.
+  open_one.source->grant(1);
+  open_one.source->stop();
+  open_one.source.reset();
+}
+
+TEST_F(LiveSource, LeavesPromiscuousModeAsItWas) {
+  const auto promiscuous = [] {
+    std::ifstream in{"/sys/class/net/vb/flags"};
+    unsigned flags = 0;
+    in >> std::hex >> flags;
+    return (flags & IFF_PROMISC) != 0;
+  };
+  ASSERT_FALSE(promiscuous());
+  auto options = on("vb");
+  auto modest = open(options);
+  EXPECT_FALSE(promiscuous());
+  options.promiscuous = true;
+  auto x = open(options);
+  EXPECT_TRUE(promiscuous());
+  stop(x);
+  EXPECT_TRUE(eventually([&] { return !promiscuous(); }));
+}
+
+// -- interfaces that go away
+// ---------------------------------------------------
+
+TEST_F(LiveSource, EndsWithAnErrorWhenItsInterfaceIsDeleted) {
+  auto options = on("vb");
+  options.wake_interval_ms = 100;
+  auto x = open(options);
+  send(100);
+  net->ip("link delete vb");
+  const auto end = await_end(x);
+  ASSERT_TRUE(end.error);
+  EXPECT_EQ(end.error->code, capture_errc::no_such_interface);
+  EXPECT_EQ(end.error->message, "read interface vb: No such device");
+  EXPECT_EQ(sequences(x), zero_to(100));
+  EXPECT_EQ(end.counters.packets_matched, 100u);
+  EXPECT_EQ(end.counters.dropped_by_interface, std::nullopt);
+}
+
+TEST_F(LiveSource, EndsWithAnErrorWhenItsInterfaceIsSetDown) {
+  auto x = open(on("vb"));
+  send(100);
+  net->ip("link set vb down");
+  const auto end = await_end(x);
+  ASSERT_TRUE(end.error);
+  EXPECT_EQ(end.error->code, capture_errc::interface_down);
+  EXPECT_EQ(end.error->message, "read interface vb: Network is down");
+  EXPECT_EQ(sequences(x), zero_to(100));
+}
+
+TEST_F(LiveSource, NoticesALostInterfaceWithoutCredit) {
+  auto options = on("vb");
+  options.initial_credit_bytes = 1;
+  auto x = open(options);
+  send(100);
+  ASSERT_TRUE(x.heard->wait_records(1));
+  net->ip("link delete vb");
+  const auto end = await_end(x);
+  ASSERT_TRUE(end.error);
+  EXPECT_EQ(end.error->code, capture_errc::no_such_interface);
+  EXPECT_EQ(end.counters.dropped_by_us, 99u);
+}
+
+TEST_F(LiveSource, SurvivesThatItsInterfaceIsRenamed) {
+  auto x = open(on("vb"));
+  net->ip("link set vb name vc");
+  send(10);
+  EXPECT_FALSE(stop(x).error);
+  EXPECT_EQ(sequences(x), zero_to(10));
+}
+
+// -- many
+// ----------------------------------------------------------------------
+
+TEST_F(LiveSource, ServesHundredsAtOnceAndLeavesNothingBehind) {
+  // Once before the count, for what libraries open and keep at first use.
+  auto warm = open(on("vb"));
+  stop(warm);
+  ASSERT_TRUE(eventually([] {
+    std::ifstream in{"/proc/net/packet"};
+    return std::count(std::istreambuf_iterator<char>{in}, {}, '\n') == 3;
+  }))
+    << "the heading and the two sockets of the test's traffic";
+  const auto descriptors = entries("/proc/self/fd");
+  const auto threads = entries("/proc/self/task");
+  constexpr std::size_t sources = 200;
+  std::vector<opened_source> all;
+  for (std::size_t i = 0; i < sources; ++i)
+    all.push_back(start(on("vb")));
+  for (auto& x : all)
+    ASSERT_TRUE(x.heard->wait_opened());
+  EXPECT_EQ(entries("/proc/self/task"), threads);
+  send(50);
+  for (auto& x : all)
+    x.source->stop();
+  for (auto& x : all) {
+    const auto end = await_end(x);
+    EXPECT_FALSE(end.error);
+    EXPECT_EQ(end.counters.dropped_by_kernel, 0u);
+    EXPECT_EQ(sequences(x), zero_to(50));
+  }
+  all.clear();
+  EXPECT_TRUE(
+    eventually([&] { return entries("/proc/self/fd") == descriptors; }));
+  EXPECT_EQ(entries("/proc/self/task"), threads);
+  live.reset();
+  EXPECT_EQ(entries("/proc/self/task"), threads - 9)
+    << "a reactor and eight helpers";
+}
+
+TEST_F(LiveSource, ListsInterfacesInIndexOrder) {
+  const auto names = list_interfaces();
+  ASSERT_TRUE(names) << names.error().message;
+  EXPECT_THAT(*names, testing::IsSupersetOf({"lo", "va", "vb"}));
+  EXPECT_TRUE(std::is_sorted(
+    names->begin(), names->end(), [](const auto& x, const auto& y) {
+      return ::if_nametoindex(x.c_str()) < ::if_nametoindex(y.c_str());
+    }));
+}
+
+} // namespace
+} // namespace edgecap::capture
