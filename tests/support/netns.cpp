@@ -61,8 +61,10 @@ scoped_network_namespace::scoped_network_namespace() {
 }
 
 scoped_network_namespace::~scoped_network_namespace() {
-  // A failure here would leave the other tests in the wrong namespace.
-  if (::setns(mounts_before_, CLONE_NEWNS) != 0
+  // A thread that shares its working directory with others cannot change
+  // mounts; ThreadSanitizer starts such a one. A failure here would leave the
+  // other tests in the wrong namespace.
+  if (::unshare(CLONE_FS) != 0 || ::setns(mounts_before_, CLONE_NEWNS) != 0
       || ::setns(network_before_, CLONE_NEWNET) != 0) {
     std::perror("leave the test's network namespace");
     std::abort();

@@ -18,7 +18,8 @@ public:
   /// @throws std::runtime_error that says what is missing.
   scoped_network_namespace();
 
-  /// Brings the thread back; threads that it started meanwhile must have ended.
+  /// Brings the thread back. Threads that it started meanwhile stay where they
+  /// are.
   ~scoped_network_namespace();
 
   scoped_network_namespace(const scoped_network_namespace&) = delete;
