@@ -18,12 +18,85 @@ protected:
     return sum;
   }
 
+  job_actor job_of(const std::string& id) {
+    return state_of<job_registry_state>(registry).running.at(id).handle;
+  }
+
   void expect_whole(const job_record& record, std::uint64_t packets) {
     EXPECT_EQ(record.packets_captured, packets);
     EXPECT_EQ(captured(record), packets);
     EXPECT_EQ(disk->packets(record.id), packets);
   }
 };
+
+// -- the whole sequence
+// --------------------------------------------------------
+
+TEST_F(Engine, RunsAJobInThisSequenceOfMessages) {
+  using capture::packet_batch;
+  using capture::source_end;
+  using specs = std::vector<sampler_spec>;
+  node_opts.systems["lab"] = {{"eth0", 1, 160, false}};
+  host.leave_closed("eth0");
+  start_engine();
+  // A client asks; the job is admitted, made durable, and acknowledged.
+  auto client = ask_later(registry, atom::create_v, spec(2));
+  expect<atom::create, job_spec>(self, registry);
+  expect<atom::acquire, std::string, allowance>(registry, limiter);
+  expect<admission>(limiter, registry);
+  EXPECT_FALSE(self->has_next_message()) << "not durable yet";
+  expect<atom::insert, job_record>(registry, storage);
+  EXPECT_FALSE(self->has_next_message()) << "not known to be durable";
+  expect<caf::ok_atom>(storage, registry);
+  const auto record = receive_answer<job_record>(client);
+  ASSERT_TRUE(record);
+  // The job asks which interfaces there are, and for a sampler on each.
+  const auto job = job_of(record->id);
+  deliver_to(job); // its start, and the first message to itself
+  expect<atom::survey, std::string>(job, local);
+  expect<specs>(local, job);
+  expect<atom::progress, job_record>(job, registry);
+  expect<atom::progress, job_record>(job, storage);
+  expect<atom::sample, sampler_spec, batch_sink_actor>(job, local);
+  const auto answer = expect<sampler_actor>(local, job);
+  ASSERT_TRUE(answer);
+  const auto sampler = std::get<0>(*answer);
+  // Packets flow, within credit.
+  deliver_to(sampler); // its start
+  host.on("eth0").open();
+  expect<atom::opened, capture::link_type>(any, sampler);
+  expect<atom::opened, std::uint32_t, capture::link_type>(sampler, job);
+  expect<atom::progress, job_record>(job, registry);
+  expect<atom::progress, job_record>(job, storage);
+  host.on("eth0").deliver_packets(3);
+  expect<atom::batch, packet_batch>(any, sampler);
+  expect<atom::batch, std::uint32_t, packet_batch>(sampler, job);
+  const auto append
+    = expect<atom::append, std::string, std::uint32_t, packet_batch>(job,
+                                                                     storage);
+  ASSERT_TRUE(append);
+  EXPECT_EQ(std::get<3>(*append).packets(), 2u) << "cut at the limit";
+  // The limit is reached: the sampler drains while storage writes.
+  expect<atom::stop>(job, sampler);
+  expect<atom::progress, job_record>(job, registry);
+  expect<caf::ok_atom>(storage, job);
+  expect<atom::ended, source_end>(any, sampler);
+  expect<atom::ended, std::uint32_t, interface_report>(sampler, job);
+  EXPECT_TRUE(dead(sampler));
+  // Everything is written: the savefile is sealed, the end is reported.
+  expect<atom::progress, job_record>(job, registry);
+  const auto seal = expect<atom::seal, job_record>(job, storage);
+  ASSERT_TRUE(seal);
+  EXPECT_EQ(std::get<1>(*seal).reason, end_reason::packet_limit);
+  EXPECT_EQ(std::get<1>(*seal).interfaces.at(0).packets_captured, 2u);
+  expect<caf::down_msg>(any, job); // the sampler's, which said goodbye before
+  expect<job_record>(storage, job);
+  EXPECT_TRUE(dead(job));
+  expect<atom::finished, job_record, bool>(job, registry);
+  expect<caf::down_msg>(any, registry); // an end, not a death
+  EXPECT_TRUE(idle());
+  EXPECT_EQ(get(record->id).phase, job_phase::succeeded);
+}
 
 // -- limits -------------------------------------------------------------------
 
@@ -466,13 +539,7 @@ TEST_F(Engine, SealsWhatAJobLeftWhoseActorDied) {
   const auto job = create(spec());
   host.on("eth0").deliver_packets(8);
   settle();
-  auto* me = caf::actor_cast<caf::abstract_actor*>(registry);
-  auto& state
-    = dynamic_cast<
-        caf::stateful_actor<job_registry_state, job_registry_actor::base>*>(me)
-        ->state;
-  self->send_exit(state.running.at(job.id).handle,
-                  caf::exit_reason::unhandled_exception);
+  self->send_exit(job_of(job.id), caf::exit_reason::unhandled_exception);
   run();
   const auto record = get(job.id);
   EXPECT_EQ(record.phase, job_phase::succeeded);

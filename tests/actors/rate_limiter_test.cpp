@@ -79,11 +79,7 @@ TEST_F(RateLimiter, ForgetsAccountsThatAreAtFullAllowance) {
   aut = spawn(rate_limiter, rate_limiter_options{});
   acquire();
   acquire(allowance::general);
-  auto& state
-    = dynamic_cast<
-        caf::stateful_actor<rate_limiter_state, rate_limiter_actor::base>*>(
-        caf::actor_cast<caf::abstract_actor*>(aut))
-        ->state;
+  const auto& state = state_of<rate_limiter_state>(aut);
   advance(121s, 1s);
   EXPECT_EQ(state.collect.size(), 0u);
   EXPECT_EQ(state.general.size(), 1u);

@@ -10,6 +10,7 @@
 #include <caf/scheduler/test_coordinator.hpp>
 #include <caf/scoped_actor.hpp>
 #include <caf/send.hpp>
+#include <caf/stateful_actor.hpp>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -142,6 +143,13 @@ public:
   template <class Handle>
   bool dead(const Handle& handle) {
     return raw(handle)->getf(caf::abstract_actor::is_terminated_flag);
+  }
+
+  /// The state of a typed stateful actor, for looking only.
+  template <class State, class Handle>
+  static const State& state_of(const Handle& handle) {
+    using actor_type = caf::stateful_actor<State, typename Handle::base>;
+    return dynamic_cast<actor_type&>(*raw(handle)).state;
   }
 
   /// Succeeds if no message waits anywhere.
