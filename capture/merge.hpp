@@ -34,6 +34,8 @@ struct merge_options {
   std::filesystem::path pcap;
   /// Where the pcapng file goes; empty for none.
   std::filesystem::path pcapng;
+  /// What the files' headers say; raised at the end if a record is longer,
+  /// and by the size of a LINUX_SLL2 header if that is put before packets.
   std::uint32_t snaplen_bytes = 262144;
   time_precision precision = time_precision::nanoseconds;
 };
@@ -43,25 +45,32 @@ struct merge_result {
   std::uint64_t packets = 0;
   std::uint64_t captured_bytes = 0; ///< Sum of captured lengths as kept in the
                                     ///< runs (before any SLL2 conversion).
-  std::uint64_t pcap_bytes = 0;   ///< Size of the classic savefile.
-  std::uint64_t pcapng_bytes = 0; ///< Size of the pcapng file, 0 if none.
+  std::uint64_t pcap_bytes = 0;     ///< Size of the classic savefile.
+  std::uint64_t pcapng_bytes = 0;   ///< Size of the pcapng file, 0 if none.
 };
 
 /// Merges runs into one time-ordered savefile; ties go by input order. Inputs
 /// of one link type keep it; mixed ones become LINUX_SLL2, as `tcpdump -i any`
-/// writes them. The pcapng file keeps each interface as it is. Works in slices
-/// so that its caller never blocks for long; memory is bounded by one buffer
-/// per input. Used by one thread at a time.
+/// writes them. Inputs without a record have no say in this, unless none has
+/// any. The pcapng file keeps each interface as it is. A run is read as far as
+/// it is whole. Works in slices so that its caller never blocks for long;
+/// memory is bounded by one buffer per input and 24 bytes per record of a
+/// disordered input. Used by one thread at a time.
+///
+/// Until `step` returned true the outputs are unfinished; what becomes of them
+/// then is up to the caller.
 class merge {
 public:
-  /// Opens inputs and outputs.
+  /// Opens inputs and outputs. Fails with `unsupported_link_type` if mixed
+  /// inputs cannot become LINUX_SLL2, with `bad_savefile` if an input is no run
+  /// or not of the link type that it should be, with `io` otherwise.
   static expected<std::unique_ptr<merge>> open(std::vector<merge_input> inputs,
                                                merge_options options);
 
   virtual ~merge() = default;
 
-  /// Writes about `budget_bytes` more. Returns true when all is written,
-  /// flushed and fsynced.
+  /// Reads or writes about `budget_bytes` more. Returns true when all is
+  /// written, flushed and fsynced. A failure is final.
   virtual expected<bool> step(std::size_t budget_bytes) = 0;
 
   /// What was written; complete after `step` returned true.

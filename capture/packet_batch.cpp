@@ -5,6 +5,13 @@
 
 namespace edgecap::capture {
 
+namespace {
+
+/// First room for a batch of unknown size.
+constexpr std::size_t min_buffer_bytes = 4096;
+
+} // namespace
+
 packet_batch packet_batch::prefix(std::uint32_t n) const {
   if (n >= packets_)
     return *this;
@@ -36,35 +43,52 @@ batch_builder::batch_builder(link_type link, std::size_t capacity_bytes)
 bool batch_builder::append(unix_ns time, const std::byte* data,
                            std::uint32_t captured_length,
                            std::uint32_t original_length) {
-  const auto needed = sizeof(record_header) + captured_length;
-  if (!empty() && buffer_.size() + needed > capacity_bytes_)
+  const auto used = batch_.size_bytes_;
+  const auto needed = used + sizeof(record_header) + captured_length;
+  if (needed > buffer_bytes_ && !grow(needed))
     return false;
-  const record_header header{
-    static_cast<std::uint32_t>(time / 1'000'000'000),
-    static_cast<std::uint32_t>(time % 1'000'000'000), captured_length,
-    original_length};
-  const auto* bytes = reinterpret_cast<const std::byte*>(&header);
-  buffer_.insert(buffer_.end(), bytes, bytes + sizeof header);
-  buffer_.insert(buffer_.end(), data, data + captured_length);
+  const record_header header{static_cast<std::uint32_t>(time / 1'000'000'000),
+                             static_cast<std::uint32_t>(time % 1'000'000'000),
+                             captured_length, original_length};
+  auto* pos = buffer_.get() + used;
+  std::memcpy(pos, &header, sizeof header);
+  if (captured_length > 0)
+    std::memcpy(pos + sizeof header, data, captured_length);
   if (empty())
     batch_.first_time_ = time;
   else if (time < batch_.last_time_)
     batch_.ordered_ = false;
   batch_.last_time_ = time;
+  batch_.size_bytes_ = needed;
   ++batch_.packets_;
+  return true;
+}
+
+bool batch_builder::grow(std::size_t needed_bytes) {
+  if (needed_bytes > capacity_bytes_ && !empty())
+    return false;
+  // A batch as large as the last one needs a single allocation.
+  auto room
+    = empty() ? std::max(last_bytes_, min_buffer_bytes) : 2 * buffer_bytes_;
+  if (room > capacity_bytes_ / 2)
+    room = capacity_bytes_;
+  room = std::max(room, needed_bytes);
+  // Not make_shared, which would fill it with zeros.
+  std::shared_ptr<std::byte[]> larger{new std::byte[room]};
+  if (!empty())
+    std::memcpy(larger.get(), buffer_.get(), batch_.size_bytes_);
+  buffer_ = std::move(larger);
+  buffer_bytes_ = room;
   return true;
 }
 
 packet_batch batch_builder::take() {
   const auto link = batch_.link_;
-  batch_.size_bytes_ = buffer_.size();
-  // The next batch will likely be as large as this one.
-  const auto hint = std::min(buffer_.size(), capacity_bytes_);
-  batch_.bytes_
-    = std::make_shared<const std::vector<std::byte>>(std::move(buffer_));
-  buffer_ = {};
-  buffer_.reserve(hint);
+  last_bytes_ = batch_.size_bytes_;
   auto result = std::exchange(batch_, {});
+  result.bytes_ = std::move(buffer_);
+  buffer_ = nullptr;
+  buffer_bytes_ = 0;
   batch_.link_ = link;
   return result;
 }

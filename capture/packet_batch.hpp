@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
-#include <vector>
 
 namespace edgecap::capture {
 
@@ -61,7 +60,7 @@ public:
 
   /// First of `size_bytes()` bytes of records.
   const std::byte* data() const {
-    return bytes_ ? bytes_->data() : nullptr;
+    return bytes_.get();
   }
 
   /// Size of all records with their headers.
@@ -108,14 +107,14 @@ public:
   friend bool operator==(const packet_batch& x, const packet_batch& y) {
     return x.link_ == y.link_ && x.packets_ == y.packets_
            && x.size_bytes_ == y.size_bytes_
-           && (x.data() == y.data()
+           && (x.data() == y.data() || x.empty()
                || std::memcmp(x.data(), y.data(), x.size_bytes_) == 0);
   }
 
 private:
   friend class batch_builder;
 
-  std::shared_ptr<const std::vector<std::byte>> bytes_;
+  std::shared_ptr<const std::byte[]> bytes_;
   std::size_t size_bytes_ = 0;
   std::uint32_t packets_ = 0;
   link_type link_ = link_type::ethernet;
@@ -134,6 +133,8 @@ public:
   /// Appends one record. Returns false, and appends nothing, if the batch has
   /// records already and no room for this one: take it and append again.
   /// @pre `captured_length` bytes are readable at `data`.
+  /// @pre `time` is not negative and its seconds fit 32 bits, as in a savefile.
+  /// @throws std::bad_alloc
   bool append(unix_ns time, const std::byte* data,
               std::uint32_t captured_length, std::uint32_t original_length);
 
@@ -142,20 +143,27 @@ public:
   }
 
   std::size_t size_bytes() const {
-    return buffer_.size();
+    return batch_.size_bytes_;
   }
 
   std::uint32_t packets() const {
     return batch_.packets_;
   }
 
-  /// Hands over what was collected and starts anew.
+  /// Hands over what was collected, without copying it, and starts anew.
   packet_batch take();
 
 private:
+  /// Gives the buffer room for `needed_bytes`, if the capacity allows it.
+  bool grow(std::size_t needed_bytes);
+
   std::size_t capacity_bytes_;
-  std::vector<std::byte> buffer_;
-  packet_batch batch_;
+  /// Never larger than twice what is in it or was in the last batch, so that
+  /// many small batches do not hold much more memory than they say.
+  std::shared_ptr<std::byte[]> buffer_;
+  std::size_t buffer_bytes_ = 0;
+  std::size_t last_bytes_ = 0; ///< Size of the last batch.
+  packet_batch batch_;         ///< All but its bytes.
 };
 
 } // namespace edgecap::capture

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 
 namespace edgecap::capture {
 
@@ -15,10 +16,32 @@ enum class time_precision { nanoseconds, microseconds };
 /// Size of the header of a classic savefile.
 inline constexpr std::size_t savefile_header_bytes = 24;
 
+/// Largest captured length of a record: what libpcap reads at most
+/// (MAXIMUM_SNAPLEN). Anything larger in a file is damage, not a packet.
+inline constexpr std::uint32_t max_captured_length = 262144;
+
 /// The header of a classic savefile in host byte order.
+/// @param snaplen_bytes What readers may rely on: no record is longer, for
+///        libpcap cuts off what is. Not a promise that packets were cut there.
 std::array<std::byte, savefile_header_bytes>
 savefile_header(link_type link, std::uint32_t snaplen_bytes,
                 time_precision precision);
+
+/// What the header of a run says.
+struct run_header {
+  link_type link = link_type::ethernet;
+  std::uint32_t snaplen_bytes = 0;
+};
+
+/// Reads the header of a run; empty unless it is that of a nanosecond savefile
+/// in host byte order.
+std::optional<run_header>
+parse_run_header(const std::array<std::byte, savefile_header_bytes>& bytes);
+
+/// True if `x` can be the header of a packet's record: its captured length is
+/// in bounds, its nanoseconds are less than a second, and the packet was not
+/// empty (a host that crashes may leave zeros at a file's end).
+bool plausible(const record_header& x);
 
 /// What a scan of a run found.
 struct run_summary {
@@ -33,7 +56,8 @@ struct run_summary {
 
 /// Reads a nanosecond savefile record by record, as far as it is whole. A torn
 /// tail is no error: that is what a crash leaves. Fails with `bad_savefile` if
-/// not even the header is whole, with `io` if it cannot be read.
+/// not even the header is whole, with `io` if it cannot be read. Takes the
+/// memory of one buffer, whatever the file says.
 expected<run_summary> scan_run(const std::filesystem::path& file);
 
 } // namespace edgecap::capture
