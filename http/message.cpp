@@ -5,12 +5,11 @@
 namespace edgecap::http {
 
 reply::reply(std::unique_ptr<reply_channel> channel)
-  : channel_(std::move(channel)) {
-}
+  : channel_(std::move(channel)) {}
 
 reply::~reply() {
   if (channel_)
-    send(failure_response({500, code::internal, "No answer was produced"}));
+    send(failure_response({500, code::internal, "No answer was produced", {}}));
 }
 
 void reply::send(response answer) {
