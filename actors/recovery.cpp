@@ -1,6 +1,6 @@
 #include "actors/recovery.hpp"
 
-#include <spdlog/spdlog.h>
+#include "actors/log_event.hpp"
 
 #include <set>
 #include <utility>
@@ -76,6 +76,7 @@ stored<job_record> take_savefile(storage_parts& parts, job_record record,
     written = parts.index->update(record, durability::host);
   if (!written)
     return tl::unexpected<store_error>{written.error()};
+  drop_runs(parts, record.id);
   return record;
 }
 
@@ -113,8 +114,11 @@ stored<bool> verify(storage_parts& parts, const stored_savefile& x) {
   auto& record = **found;
   if (*pcap == x.savefile_bytes) {
     // The classic savefile is the promise, the other a convenience.
-    spdlog::warn("event=storage-pcapng-lost job={} bytes={} expected={}", x.id,
-                 *pcapng, x.pcapng_bytes);
+    log_event{"storage-pcapng-lost"}
+      .with("job", x.id)
+      .with("bytes", *pcapng)
+      .with("expected", x.pcapng_bytes)
+      .warn();
     record.pcapng_bytes = 0;
     auto done = parts.index->update(record, durability::host);
     if (done)
@@ -130,8 +134,10 @@ stored<bool> verify(storage_parts& parts, const stored_savefile& x) {
                   ? "savefile " + file + " is missing"
                   : "savefile " + file + " has " + std::to_string(*pcap)
                       + " bytes instead of " + std::to_string(x.savefile_bytes);
-  spdlog::error("event=storage-savefile-lost job={} error=\"{}\"", x.id,
-                why.message);
+  log_event{"storage-savefile-lost"}
+    .with("job", x.id)
+    .with("error", why.message)
+    .error();
   auto failed = commit_storage_error(parts, std::move(record), why);
   if (!failed)
     return tl::unexpected<store_error>{failed.error()};
@@ -171,9 +177,7 @@ stored<void> remove_strays(storage_parts& parts,
   return {};
 }
 
-} // namespace
-
-stored<job_record> resolve(storage_parts& parts, const std::string& id) {
+stored<job_record> end_open_job(storage_parts& parts, const std::string& id) {
   auto found = parts.index->find(id);
   if (!found)
     return tl::unexpected<store_error>{found.error()};
@@ -195,6 +199,25 @@ stored<job_record> resolve(storage_parts& parts, const std::string& id) {
   return seal_runs(parts, std::move(record));
 }
 
+} // namespace
+
+stored<job_record> resolve(storage_parts& parts, const std::string& id) {
+  auto record = end_open_job(parts, id);
+  if (record)
+    log_event{"storage-job-resolved"}
+      .with("job", id)
+      .with("phase", to_string(record->phase))
+      .with("packets", record->packets_captured)
+      .with("error", record->error_message)
+      .warn();
+  else
+    log_event{"storage-job-unresolved"}
+      .with("job", id)
+      .with("error", record.error().message)
+      .error();
+  return record;
+}
+
 stored<recovery_report> recover(storage_parts& parts) {
   recovery_report report;
   const auto unfinished = parts.index->unfinished();
@@ -203,15 +226,9 @@ stored<recovery_report> recover(storage_parts& parts) {
   for (const auto& id : *unfinished) {
     const auto record = resolve(parts, id);
     if (!record) {
-      spdlog::error("event=storage-job-unresolved job={} error=\"{}\"", id,
-                    record.error().message);
       report.unresolved.push_back(id);
       continue;
     }
-    spdlog::warn("event=storage-job-resolved job={} phase={} packets={} "
-                 "error=\"{}\"",
-                 id, to_string(record->phase), record->packets_captured,
-                 record->error_message);
     ++(record->phase == job_phase::succeeded ? report.kept : report.failed);
   }
   const auto savefiles = parts.index->savefiles();
@@ -221,8 +238,10 @@ stored<recovery_report> recover(storage_parts& parts) {
   for (const auto& x : *savefiles) {
     const auto kept = verify(parts, x);
     if (!kept)
-      spdlog::error("event=storage-job-not-verified job={} error=\"{}\"", x.id,
-                    kept.error().message);
+      log_event{"storage-job-not-verified"}
+        .with("job", x.id)
+        .with("error", kept.error().message)
+        .error();
     if (!kept || *kept)
       whole.insert(x.id);
     else

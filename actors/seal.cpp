@@ -1,6 +1,6 @@
 #include "actors/seal.hpp"
 
-#include <spdlog/spdlog.h>
+#include "actors/log_event.hpp"
 
 #include <map>
 #include <utility>
@@ -11,8 +11,10 @@ namespace {
 
 void log_left_behind(const std::string& id, const stored<void>& removed) {
   if (!removed)
-    spdlog::warn("event=storage-left-behind job={} error=\"{}\"", id,
-                 removed.error().message);
+    log_event{"storage-left-behind"}
+      .with("job", id)
+      .with("error", removed.error().message)
+      .warn();
 }
 
 /// The interfaces that opened, by run; those that captured nothing have a
@@ -212,10 +214,13 @@ void seal_task::take_counts(const run_infos& runs) {
     const auto i = runs.find(static_cast<std::uint32_t>(run));
     const auto held = i == runs.end() ? 0 : i->second.packets;
     if (x.packets_captured != held)
-      spdlog::warn("event=storage-count-corrected job={} run={} "
-                   "interface={}/{} counted={} held={}",
-                   record_.id, run, x.node, x.interface, x.packets_captured,
-                   held);
+      log_event{"storage-count-corrected"}
+        .with("job", record_.id)
+        .with("run", run)
+        .with("interface", x.node + "/" + x.interface)
+        .with("counted", x.packets_captured)
+        .with("held", held)
+        .warn();
     x.packets_captured = held;
   }
   record_.packets_captured = packets;

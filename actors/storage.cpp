@@ -1,8 +1,7 @@
 #include "actors/storage.hpp"
 
+#include "actors/log_event.hpp"
 #include "actors/recovery.hpp"
-
-#include <spdlog/spdlog.h>
 
 #include <algorithm>
 #include <utility>
@@ -108,10 +107,14 @@ caf::error storage_state::init(storage_options opts) {
   auto report = recover(parts);
   if (!report)
     return as_error(report.error());
-  spdlog::info("event=storage-opened directory={} kept={} failed={} lost={} "
-               "strays={} unresolved={}",
-               options.directory.string(), report->kept, report->failed,
-               report->lost, report->strays, report->unresolved.size());
+  log_event{"storage-opened"}
+    .with("directory", options.directory.string())
+    .with("kept", report->kept)
+    .with("failed", report->failed)
+    .with("lost", report->lost)
+    .with("strays", report->strays)
+    .with("unresolved", report->unresolved.size())
+    .info();
   unresolved.assign(report->unresolved.begin(), report->unresolved.end());
   self->send(self, atom::sweep_v);
   return caf::none;
@@ -141,8 +144,10 @@ void storage_state::note_progress(const job_record& record) {
   // Worth as much as the runs are: a crash of the host may undo both.
   auto written = parts.index->update(record, durability::process);
   if (!written)
-    spdlog::warn("event=storage-progress-lost job={} error=\"{}\"", record.id,
-                 written.error().message);
+    log_event{"storage-progress-lost"}
+      .with("job", record.id)
+      .with("error", written.error().message)
+      .warn();
 }
 
 caf::result<caf::ok_atom>
@@ -208,12 +213,16 @@ void storage_state::finish_seal(const store_error& why) {
   const auto ended = std::move(seals.front());
   seals.pop_front();
   const auto& record = ended.task.record();
-  spdlog::error("event=storage-seal-failed job={} error=\"{}\"", record.id,
-                why.message);
+  log_event{"storage-seal-failed"}
+    .with("job", record.id)
+    .with("error", why.message)
+    .error();
   const auto failed = commit_storage_error(parts, record, why);
   if (!failed)
-    spdlog::error("event=storage-end-not-durable job={} error=\"{}\"",
-                  record.id, failed.error().message);
+    log_event{"storage-end-not-durable"}
+      .with("job", record.id)
+      .with("error", failed.error().message)
+      .error();
   for (const auto& asker : ended.askers)
     asker.deliver(as_error(why));
 }
@@ -329,8 +338,9 @@ void storage_state::sweep() {
   retry_unresolved();
   const auto victims = expired();
   if (!victims)
-    spdlog::error("event=storage-sweep-failed error=\"{}\"",
-                  victims.error().message);
+    log_event{"storage-sweep-failed"}
+      .with("error", victims.error().message)
+      .error();
   const auto removed_before = expired_jobs;
   if (victims)
     for (const auto& x : *victims)
@@ -375,29 +385,24 @@ stored<std::vector<stored_savefile>> storage_state::expired() {
 void storage_state::remove(const std::string& id) {
   const auto erased = parts.index->erase(id);
   if (!erased) {
-    spdlog::error("event=storage-sweep-failed job={} error=\"{}\"", id,
-                  erased.error().message);
+    log_event{"storage-sweep-failed"}
+      .with("job", id)
+      .with("error", erased.error().message)
+      .error();
     return;
   }
   drop_files(parts, id);
   ++expired_jobs;
-  spdlog::info("event=storage-job-expired job={}", id);
+  log_event{"storage-job-expired"}.with("job", id).info();
 }
 
 void storage_state::retry_unresolved() {
   if (unresolved.empty())
     return;
-  const auto record = resolve(parts, unresolved.front());
-  if (!record) {
-    spdlog::warn("event=storage-job-unresolved job={} error=\"{}\"",
-                 unresolved.front(), record.error().message);
-    return;
-  }
-  spdlog::warn("event=storage-job-resolved job={} phase={} packets={} "
-               "error=\"{}\"",
-               record->id, to_string(record->phase), record->packets_captured,
-               record->error_message);
+  auto id = std::move(unresolved.front());
   unresolved.pop_front();
+  if (!resolve(parts, id))
+    unresolved.push_back(std::move(id));
 }
 
 // -- helpers ------------------------------------------------------------------
@@ -431,7 +436,7 @@ storage(storage_actor::stateful_pointer<storage_state> self,
   if (!err)
     err = self->state.init(std::move(options));
   if (err) {
-    spdlog::error("event=storage-not-opened error=\"{}\"", describe(err).text);
+    log_event{"storage-not-opened"}.with("error", describe(err).text).error();
     self->quit(err);
     return storage_actor::behavior_type::make_empty_behavior();
   }
