@@ -1,0 +1,233 @@
+// Over pairs of loopback sockets: the test is the client, the streamer sends.
+#include "http/descriptor.hpp"
+#include "http/streamer.hpp"
+
+#include <gtest/gtest.h>
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <array>
+#include <chrono>
+#include <cstdlib>
+#include <future>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+using namespace edgecap::http;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto patience = 20s;
+
+/// A connected pair: what the streamer sends on one side, the other reads.
+struct socket_pair {
+  descriptor server;
+  descriptor client;
+};
+
+socket_pair connected_pair() {
+  const auto listening
+    = own_descriptor(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in name{};
+  name.sin_family = AF_INET;
+  name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof name;
+  auto* generic = reinterpret_cast<sockaddr*>(&name);
+  if (::bind(*listening, generic, size) != 0 || ::listen(*listening, 1) != 0
+      || ::getsockname(*listening, generic, &size) != 0)
+    throw std::runtime_error("listen on loopback");
+  auto client
+    = own_descriptor(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (::connect(*client, generic, size) != 0)
+    throw std::runtime_error("connect on loopback");
+  auto server = own_descriptor(
+    ::accept4(*listening, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
+  return {std::move(server), std::move(client)};
+}
+
+/// Reads until `bytes` came or the connection ended.
+std::string read_bytes(const descriptor& from, std::size_t bytes) {
+  std::string result;
+  std::array<char, 65536> chunk{};
+  while (result.size() < bytes) {
+    const auto size = ::read(*from, chunk.data(), chunk.size());
+    if (size <= 0)
+      break;
+    result.append(chunk.data(), static_cast<std::size_t>(size));
+  }
+  return result;
+}
+
+/// An unnamed file with this content.
+descriptor file_with(const std::string& content) {
+  const auto fd = ::open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  if (fd < 0
+      || ::write(fd, content.data(), content.size())
+           != static_cast<ssize_t>(content.size()))
+    throw std::runtime_error("write a temporary file");
+  return own_descriptor(fd);
+}
+
+/// 7 does not divide the sizes of buffers and steps, so that a slice from a
+/// wrong place looks different.
+std::string pattern(std::size_t size) {
+  std::string result(size, '\0');
+  for (std::size_t i = 0; i < size; ++i)
+    result[i] = static_cast<char>('a' + i % 7 + (i / 4096) % 13);
+  return result;
+}
+
+/// A transfer whose end the test can wait for.
+struct awaited {
+  transfer job;
+  std::future<bool> done;
+};
+
+awaited transfer_to(const descriptor& socket) {
+  auto promise = std::make_shared<std::promise<bool>>();
+  awaited result{{}, promise->get_future()};
+  result.job.socket = socket;
+  result.job.done = [promise](bool complete) { promise->set_value(complete); };
+  return result;
+}
+
+bool get(std::future<bool>& done) {
+  if (done.wait_for(patience) != std::future_status::ready)
+    throw std::runtime_error("a transfer does not end");
+  return done.get();
+}
+
+} // namespace
+
+TEST(StreamerTest, SendsHeadAndBodyInOrder) {
+  streamer sender(30s);
+  const auto sockets = connected_pair();
+  auto sent = transfer_to(sockets.server);
+  sent.job.head = "head";
+  sent.job.body = pattern(5'000'000);
+  const auto expected = "head" + sent.job.body;
+  sender.add(std::move(sent.job));
+  EXPECT_EQ(read_bytes(sockets.client, expected.size()), expected);
+  EXPECT_TRUE(get(sent.done));
+  EXPECT_EQ(sender.active(), 0u);
+}
+
+TEST(StreamerTest, GoesOnWhereAnEarlierSendStopped) {
+  streamer sender(30s);
+  const auto sockets = connected_pair();
+  auto sent = transfer_to(sockets.server);
+  sent.job.head = "head";
+  sent.job.body = "body";
+  sent.job.sent = 6;
+  sender.add(std::move(sent.job));
+  EXPECT_TRUE(get(sent.done));
+  EXPECT_EQ(read_bytes(sockets.client, 2), "dy");
+}
+
+TEST(StreamerTest, SendsTheSliceOfAFile) {
+  streamer sender(30s);
+  const auto sockets = connected_pair();
+  const auto content = pattern(5'000'000);
+  auto sent = transfer_to(sockets.server);
+  sent.job.head = "head";
+  sent.job.file = {file_with(content), 1'234'567, 3'000'001};
+  sender.add(std::move(sent.job));
+  const auto expected = "head" + content.substr(1'234'567, 3'000'001);
+  EXPECT_EQ(read_bytes(sockets.client, expected.size()), expected);
+  EXPECT_TRUE(get(sent.done));
+}
+
+TEST(StreamerTest, FailsWhenTheFileWasCutShort) {
+  streamer sender(30s);
+  const auto sockets = connected_pair();
+  auto sent = transfer_to(sockets.server);
+  sent.job.file = {file_with(pattern(1000)), 0, 2000};
+  sender.add(std::move(sent.job));
+  EXPECT_FALSE(get(sent.done));
+}
+
+TEST(StreamerTest, FailsWhenTheFileCannotBeRead) {
+  streamer sender(30s);
+  const auto sockets = connected_pair();
+  auto sent = transfer_to(sockets.server);
+  sent.job.file
+    = {own_descriptor(::open("/tmp", O_RDONLY | O_CLOEXEC)), 0, 2000};
+  sender.add(std::move(sent.job));
+  EXPECT_FALSE(get(sent.done));
+}
+
+TEST(StreamerTest, GivesUpAClientThatDoesNotRead) {
+  streamer sender(100ms);
+  const auto sockets = connected_pair();
+  auto sent = transfer_to(sockets.server);
+  sent.job.body = pattern(100'000'000);
+  sender.add(std::move(sent.job));
+  EXPECT_FALSE(get(sent.done));
+  EXPECT_EQ(sender.stalled(), 1u);
+  EXPECT_EQ(sender.active(), 0u);
+}
+
+TEST(StreamerTest, ServesOthersWhileManyDoNotRead) {
+  streamer sender(30s);
+  const auto file = file_with(pattern(20'000'000));
+  std::vector<socket_pair> stuck;
+  std::vector<std::future<bool>> ends;
+  for (auto i = 0; i < 50; ++i) {
+    stuck.push_back(connected_pair());
+    auto sent = transfer_to(stuck.back().server);
+    sent.job.file = {file, 0, 20'000'000};
+    sender.add(std::move(sent.job));
+    ends.push_back(std::move(sent.done));
+  }
+  const auto sockets = connected_pair();
+  auto sent = transfer_to(sockets.server);
+  sent.job.file = {file, 0, 5'000'000};
+  sender.add(std::move(sent.job));
+  EXPECT_EQ(read_bytes(sockets.client, 5'000'000).size(), 5'000'000u);
+  EXPECT_TRUE(get(sent.done));
+  sender.stop();
+  for (auto& end : ends)
+    EXPECT_FALSE(get(end));
+}
+
+// sendfile(2) raises SIGPIPE, and by default that ends the process.
+TEST(StreamerTest, SurvivesAClientThatGoesDuringAFile) {
+  ::signal(SIGPIPE, SIG_DFL);
+  streamer sender(30s);
+  auto sockets = connected_pair();
+  auto sent = transfer_to(sockets.server);
+  sent.job.file = {file_with(pattern(20'000'000)), 0, 20'000'000};
+  sender.add(std::move(sent.job));
+  EXPECT_EQ(read_bytes(sockets.client, 1).empty(), false);
+  sockets.client.reset();
+  EXPECT_FALSE(get(sent.done));
+}
+
+TEST(StreamerTest, EndsWhatIsOpenWhenItStops) {
+  streamer sender(30s);
+  const auto sockets = connected_pair();
+  auto sent = transfer_to(sockets.server);
+  sent.job.body = pattern(100'000'000);
+  sender.add(std::move(sent.job));
+  sender.stop();
+  EXPECT_FALSE(get(sent.done));
+  EXPECT_EQ(sender.active(), 0u);
+}
+
+TEST(StreamerTest, RefusesTransfersAfterItStopped) {
+  streamer sender(30s);
+  sender.stop();
+  const auto sockets = connected_pair();
+  auto sent = transfer_to(sockets.server);
+  sent.job.body = "x";
+  sender.add(std::move(sent.job));
+  EXPECT_FALSE(get(sent.done));
+}
