@@ -1,7 +1,6 @@
 #include "capture/live_interface.hpp"
 
 #include <pcap/pcap.h>
-#include <tins/network_interface.h>
 #include <tins/sniffer.h>
 
 #include <fcntl.h>
@@ -19,6 +18,7 @@
 #include <cstring>
 #include <exception>
 #include <limits>
+#include <optional>
 #include <string>
 #include <utility>
 

@@ -9,9 +9,12 @@
 #include <algorithm>
 #include <condition_variable>
 #include <exception>
+#include <memory>
 #include <mutex>
+#include <string>
 #include <unordered_set>
 #include <utility>
+#include <vector>
 
 namespace edgecap::capture {
 

@@ -29,8 +29,8 @@ public:
   live_capture& operator=(const live_capture&) = delete;
 
   /// See `source_factory`.
-  std::unique_ptr<packet_source> open(source_options what,
-                                      std::shared_ptr<source_listener> listener);
+  std::unique_ptr<packet_source>
+  open(source_options what, std::shared_ptr<source_listener> listener);
 
 private:
   class impl;

@@ -11,9 +11,14 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
+#include <chrono>
 #include <functional>
 #include <future>
+#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace edgecap::capture {
 namespace {
@@ -85,16 +90,19 @@ private:
 class signal_flag {
 public:
   void raise() {
-    promise_.set_value();
+    // The test may be over, and this object gone, before set_value returns.
+    const auto promise = promise_;
+    promise->set_value();
   }
 
   bool wait() {
-    return promise_.get_future().wait_for(patience)
+    return promise_->get_future().wait_for(patience)
            == std::future_status::ready;
   }
 
 private:
-  std::promise<void> promise_;
+  std::shared_ptr<std::promise<void>> promise_
+    = std::make_shared<std::promise<void>>();
 };
 
 /// Runs `what` in the reactor's thread and waits for it.
@@ -147,6 +155,7 @@ TEST(Reactor, CallsAgainAndByTurnsWhileDataIsLeft) {
         loop.watch(clients[i], pipes[i].reader(), reactor::interest::readable));
   });
   ASSERT_TRUE(done.wait());
+  loop.stop(); // Before the pipes are closed, which would be news.
   // Either may be first in a round, but both have their turn in each.
   for (std::size_t round = 0; round < 6; round += 2)
     EXPECT_NE(order[round], order[round + 1]) << order;
