@@ -327,6 +327,8 @@ private:
     asm_.emit(load_index, packet_end);
     asm_.branch(if_above_index, 0, reject_, next);
     asm_.emit(load_index, transport);
+    if (!match_.destination_port)
+      asm_.emit(load_half_at, 2); // Both ports are there.
     if (match_.source_port) {
       asm_.emit(load_half_at, 0);
       asm_.branch(if_equal, *match_.source_port, next, reject_);

@@ -1,0 +1,558 @@
+// What a compiled filter matches is asked of the kernel: each program is
+// attached to a socket, each packet is sent to it, and what arrives has
+// matched. A socket pair of AF_UNIX shows a program the bytes as they are and
+// needs no rights; what depends on the kernel's view of a real interface (the
+// tags that it takes out, protocol and direction of a packet) is asked of
+// packet sockets in a network namespace.
+
+#include "capture/filter.hpp"
+#include "tests/support/netns.hpp"
+#include "tests/support/packets.hpp"
+#include "tests/support/traffic.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace edgecap::capture {
+
+namespace {
+
+using test::bytes;
+using test::packet_class;
+using testing::HasSubstr;
+
+// -- the page -----------------------------------------------------------------
+
+struct matrix {
+  std::vector<std::pair<std::string, filter_fields>> filters;
+  /// Names of the filters that match, by name of the packet.
+  std::map<std::string, std::set<std::string>> matched_by;
+};
+
+std::string trim(const std::string& text) {
+  const auto first = text.find_first_not_of(' ');
+  if (first == std::string::npos)
+    return {};
+  return text.substr(first, text.find_last_not_of(' ') - first + 1);
+}
+
+/// The cells of a table's row; none for any other line.
+std::vector<std::string> cells_of(const std::string& line) {
+  std::vector<std::string> result;
+  if (line.empty() || line.front() != '|')
+    return result;
+  std::istringstream in{line.substr(1)};
+  for (std::string cell; std::getline(in, cell, '|');)
+    result.push_back(trim(cell));
+  return result;
+}
+
+template <class T>
+std::optional<T> number(const std::string& cell) {
+  if (cell.empty())
+    return std::nullopt;
+  return static_cast<T>(std::stoul(cell));
+}
+
+std::optional<std::string> text(const std::string& cell) {
+  if (cell.empty())
+    return std::nullopt;
+  return cell;
+}
+
+matrix read_page() {
+  std::ifstream page{"docs/filter.md"};
+  if (!page)
+    throw std::runtime_error{"tests run where the project's docs/ is"};
+  matrix result;
+  std::string table;
+  for (std::string line; std::getline(page, line);) {
+    const auto cells = cells_of(line);
+    if (cells.empty())
+      table.clear();
+    else if (table.empty())
+      table = cells[0];
+    else if (cells[0].compare(0, 3, "---") == 0)
+      continue;
+    else if (table == "Filter")
+      result.filters.emplace_back(
+        cells.at(0), filter_fields{text(cells.at(1)), text(cells.at(2)),
+                                   number<std::uint16_t>(cells.at(3)),
+                                   number<std::uint16_t>(cells.at(4)),
+                                   number<std::uint8_t>(cells.at(5))});
+    else if (table == "Packet") {
+      std::istringstream names{cells.at(2)};
+      auto& matching = result.matched_by[cells.at(0)];
+      for (std::string name; names >> name;)
+        matching.insert(name);
+    }
+  }
+  return result;
+}
+
+const matrix& page() {
+  static const auto result = read_page();
+  return result;
+}
+
+// -- asking the kernel --------------------------------------------------------
+
+void attach(int fd, bpf_program program) {
+  const sock_fprog request{static_cast<unsigned short>(program.size()),
+                           program.data()};
+  if (::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &request, sizeof request)
+      != 0)
+    throw std::system_error{errno, std::generic_category(), "SO_ATTACH_FILTER"};
+}
+
+bpf_program compiled(const filter_fields& fields,
+                     const filter_options& options = {}) {
+  auto result = compile(fields, options);
+  if (!result)
+    throw std::runtime_error{result.error().message};
+  return *result;
+}
+
+/// A program on a socket pair.
+class kernel_filter {
+public:
+  explicit kernel_filter(bpf_program program) {
+    if (::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+                     ends_)
+        != 0)
+      throw std::system_error{errno, std::generic_category(), "socketpair"};
+    attach(ends_[1], std::move(program));
+  }
+
+  ~kernel_filter() {
+    ::close(ends_[0]);
+    ::close(ends_[1]);
+  }
+
+  kernel_filter(const kernel_filter&) = delete;
+  kernel_filter& operator=(const kernel_filter&) = delete;
+
+  /// Bytes that were kept of the packet, 0 if it did not match.
+  std::size_t keeps(const bytes& packet) const {
+    if (::send(ends_[0], packet.data(), packet.size(), 0)
+        != static_cast<ssize_t>(packet.size()))
+      throw std::system_error{errno, std::generic_category(), "send"};
+    std::byte buffer[4096];
+    const auto n = ::recv(ends_[1], buffer, sizeof buffer, 0);
+    if (n < 0 && errno != EAGAIN)
+      throw std::system_error{errno, std::generic_category(), "recv"};
+    return n < 0 ? 0 : static_cast<std::size_t>(n);
+  }
+
+private:
+  int ends_[2];
+};
+
+/// A program on a packet socket.
+class interface_filter {
+public:
+  interface_filter(const std::string& interface, int type, bpf_program program)
+    : fd_(::socket(AF_PACKET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
+    if (fd_ < 0)
+      throw std::system_error{errno, std::generic_category(), "socket"};
+    attach(fd_, std::move(program));
+    sockaddr_ll address{};
+    address.sll_family = AF_PACKET;
+    address.sll_protocol = htons(ETH_P_ALL);
+    address.sll_ifindex = static_cast<int>(::if_nametoindex(interface.c_str()));
+    if (::bind(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+      throw std::system_error{errno, std::generic_category(), "bind"};
+  }
+
+  ~interface_filter() {
+    ::close(fd_);
+  }
+
+  interface_filter(const interface_filter&) = delete;
+  interface_filter& operator=(const interface_filter&) = delete;
+
+  /// Number of packets that have matched since the last call.
+  int matched() const {
+    std::byte buffer[4096];
+    int result = 0;
+    while (::recv(fd_, buffer, sizeof buffer, 0) >= 0)
+      ++result;
+    return result;
+  }
+
+private:
+  int fd_;
+};
+
+/// Names of the page's filters that match `packet`.
+std::set<std::string> matching_filters(const bytes& packet,
+                                       filter_layout layout) {
+  std::set<std::string> result;
+  filter_options options;
+  options.layout = layout;
+  for (const auto& [name, fields] : page().filters)
+    if (kernel_filter{compiled(fields, options)}.keeps(packet) > 0)
+      result.insert(name);
+  return result;
+}
+
+const packet_class& packet_named(const std::string& name) {
+  const auto& all = test::packet_classes();
+  return *std::find_if(all.begin(), all.end(),
+                       [&](const auto& x) { return x.name == name; });
+}
+
+// -- the matrix ---------------------------------------------------------------
+
+TEST(FilterMatrix, PageAndCodeKnowTheSamePackets) {
+  std::set<std::string> in_code, on_page;
+  for (const auto& x : test::packet_classes())
+    in_code.insert(x.name);
+  for (const auto& [name, filters] : page().matched_by)
+    on_page.insert(name);
+  EXPECT_EQ(in_code, on_page);
+  EXPECT_GE(page().filters.size(), 19u);
+}
+
+TEST(FilterMatrix, HoldsOnEthernet) {
+  for (const auto& x : test::packet_classes())
+    EXPECT_EQ(
+      matching_filters(test::ethernet_frame(x), filter_layout::ethernet),
+      page().matched_by.at(x.name))
+      << x.name;
+}
+
+TEST(FilterMatrix, HoldsOnRawIp) {
+  for (const auto& x : test::packet_classes()) {
+    const auto is_ip = x.ethertype == ETH_P_IP || x.ethertype == ETH_P_IPV6;
+    if (!x.tags.empty() || !is_ip)
+      continue;
+    EXPECT_EQ(matching_filters(x.network, filter_layout::raw_ip),
+              page().matched_by.at(x.name))
+      << x.name;
+  }
+}
+
+/// Sends every packet over a real link, with another tag around it that the
+/// kernel takes out, and without.
+void check_matrix_on_interface(filter_layout layout, int socket_type) {
+  test::scoped_network_namespace space;
+  space.add_veth("near", "far");
+  test::traffic_link traffic{"near", "far"};
+  filter_options options;
+  options.layout = layout;
+  std::vector<std::unique_ptr<interface_filter>> filters;
+  for (const auto& [name, fields] : page().filters)
+    filters.push_back(std::make_unique<interface_filter>(
+      "far", socket_type, compiled(fields, options)));
+  for (const auto& x : test::packet_classes())
+    for (const auto outer_tag : {true, false}) {
+      // Without an outer tag the kernel would take the packet's own.
+      if (!outer_tag && !x.tags.empty())
+        continue;
+      auto sent = x;
+      if (outer_tag)
+        sent.tags.insert(sent.tags.begin(), ETH_P_8021Q);
+      traffic.send(test::ethernet_frame(sent));
+      std::set<std::string> matching;
+      for (std::size_t i = 0; i < filters.size(); ++i)
+        if (filters[i]->matched() == 1)
+          matching.insert(page().filters[i].first);
+      EXPECT_EQ(matching, page().matched_by.at(x.name))
+        << x.name << (outer_tag ? ", tagged" : "");
+    }
+}
+
+TEST(FilterMatrix, HoldsOnALiveInterface) {
+  check_matrix_on_interface(filter_layout::ethernet, SOCK_RAW);
+}
+
+TEST(FilterMatrix, HoldsOnACookedInterface) {
+  check_matrix_on_interface(filter_layout::cooked, SOCK_DGRAM);
+}
+
+TEST(Filter, TellsDirections) {
+  test::scoped_network_namespace space;
+  space.add_veth("near", "far");
+  test::traffic_link traffic{"near", "far"};
+  filter_options incoming;
+  incoming.incoming_only = true;
+  for (const auto& fields :
+       {filter_fields{},
+        filter_fields{"192.0.2.1", "198.51.100.7", 5000, 53, 17}}) {
+    const interface_filter leaving{"near", SOCK_RAW, compiled(fields)};
+    const interface_filter unwanted{"near", SOCK_RAW,
+                                    compiled(fields, incoming)};
+    const interface_filter arriving{"far", SOCK_RAW,
+                                    compiled(fields, incoming)};
+    traffic.send(test::ethernet_frame(packet_named("udp4")));
+    EXPECT_EQ(leaving.matched(), 1);
+    EXPECT_EQ(unwanted.matched(), 0);
+    EXPECT_EQ(arriving.matched(), 1);
+  }
+}
+
+TEST(Filter, KeepsSnaplenBytes) {
+  filter_options options;
+  options.snaplen_bytes = 33;
+  const auto frame = test::ethernet_frame(packet_named("udp4"));
+  EXPECT_EQ(kernel_filter{compiled({}, options)}.keeps(frame), 33u);
+  options.snaplen_bytes = 262144;
+  EXPECT_EQ(kernel_filter{compiled({}, options)}.keeps(frame), frame.size());
+}
+
+TEST(Filter, ReadsNothingBeyondThePacket) {
+  const auto frame = test::ethernet_frame(packet_named("udp4 options"));
+  const auto tuple = filter_fields{"192.0.2.1", "198.51.100.7", 5000, 53, 17};
+  const kernel_filter filter{compiled(tuple)};
+  const std::size_t ports_end = 14 + 28 + 4;
+  for (std::size_t size = 1; size < frame.size(); ++size) {
+    const bytes cut(frame.begin(), frame.begin() + static_cast<long>(size));
+    EXPECT_EQ(filter.keeps(cut), size >= ports_end ? size : 0) << size;
+  }
+}
+
+TEST(Filter, ComparesEveryByteOfAnAddress) {
+  auto packet = packet_named("udp6");
+  filter_fields fields;
+  fields.source_address = "2001:db8::1";
+  fields.destination_address = "2001:db8::7";
+  const kernel_filter filter{compiled(fields)};
+  EXPECT_GT(filter.keeps(test::ethernet_frame(packet)), 0u);
+  for (std::size_t i = 8; i < 40; ++i) {
+    auto other = packet;
+    other.network[i] ^= std::byte{1};
+    EXPECT_EQ(filter.keeps(test::ethernet_frame(other)), 0u) << i;
+  }
+}
+
+TEST(Filter, IsShort) {
+  // A longer program costs every packet of the host more time, and memory of
+  // the socket (net.core.optmem_max). Walking IPv6 headers takes the most.
+  for (const auto& [name, fields] : page().filters) {
+    const auto size = compiled(fields).size();
+    RecordProperty("instructions of " + name, static_cast<int>(size));
+    EXPECT_LE(size, name == "tuple4" ? 64u : 400u) << name;
+  }
+}
+
+// -- sampling -----------------------------------------------------------------
+
+TEST(Sampling, ComesAsNearToOneInNAsPossible) {
+  for (const auto n : {2u, 3u, 7u, 10u, 1000u, 999983u, 4294967295u}) {
+    filter_options options;
+    options.sampling_one_in = n;
+    const auto program = compiled({}, options);
+    const auto load
+      = std::find_if(program.begin(), program.end(), [](const sock_filter& x) {
+          return x.k == static_cast<std::uint32_t>(SKF_AD_OFF + SKF_AD_RANDOM);
+        });
+    ASSERT_LT(load + 1, program.end());
+    const auto chance = (load + 1)->k / std::exp2(32);
+    EXPECT_LE(std::abs(chance - 1.0 / n), std::exp2(-33)) << n;
+  }
+}
+
+TEST(Sampling, IsLeftOutWhenEveryPacketIsWanted) {
+  EXPECT_EQ(compiled({}).size(), 2u);
+}
+
+/// Value that chi-square with `degrees` exceeds with probability 1e-7 (Wilson
+/// and Hilferty).
+double chi_square_limit(double degrees) {
+  const auto x = 2 / (9 * degrees);
+  return degrees * std::pow(1 - x + 5.1993 * std::sqrt(x), 3);
+}
+
+TEST(Sampling, IsFairAndIndependent) {
+  // Counts in all, per flow, per time and the gaps between packets are what
+  // independent draws with the same chance give. A fair sampler fails any of
+  // these at most once in a million runs.
+  constexpr unsigned one_in = 8, flows = 40, times = 10, rounds = 4000;
+  constexpr double total = double{flows} * rounds, chance = 1.0 / one_in;
+  filter_options options;
+  options.sampling_one_in = one_in;
+  const kernel_filter filter{compiled({{}, {}, {}, {}, 17}, options)};
+  const auto frame = test::ethernet_frame(packet_named("udp4"));
+  std::vector<double> per_flow(flows), per_time(times), per_gap(40);
+  double kept = 0;
+  std::size_t gap = 0;
+  for (unsigned round = 0; round < rounds; ++round)
+    for (unsigned flow = 0; flow < flows; ++flow, ++gap) {
+      if (filter.keeps(frame) == 0)
+        continue;
+      ++kept;
+      ++per_flow[flow];
+      ++per_time[round * times / rounds];
+      ++per_gap[std::min(gap, per_gap.size() - 1)];
+      gap = static_cast<std::size_t>(-1);
+    }
+  EXPECT_NEAR(kept, total * chance,
+              5.33 * std::sqrt(total * chance * (1 - chance)));
+  const auto spread = [&](const std::vector<double>& counts) {
+    double result = 0;
+    for (const auto x : counts) {
+      const auto expected = total / static_cast<double>(counts.size()) * chance;
+      result += (x - expected) * (x - expected) / (expected * (1 - chance));
+    }
+    return result;
+  };
+  EXPECT_LT(spread(per_flow), chi_square_limit(flows));
+  EXPECT_LT(spread(per_time), chi_square_limit(times));
+  double gaps = 0;
+  for (std::size_t i = 0; i < per_gap.size(); ++i) {
+    const auto last = i + 1 == per_gap.size();
+    const auto expected = kept * std::pow(1 - chance, static_cast<double>(i))
+                          * (last ? 1 : chance);
+    gaps += (per_gap[i] - expected) * (per_gap[i] - expected) / expected;
+  }
+  EXPECT_LT(gaps, chi_square_limit(static_cast<double>(per_gap.size() - 1)));
+}
+
+TEST(Sampling, TakesNoPacketThatDoesNotMatch) {
+  filter_options options;
+  options.sampling_one_in = 2;
+  const kernel_filter filter{compiled({{}, {}, {}, {}, 6}, options)};
+  const auto frame = test::ethernet_frame(packet_named("udp4"));
+  for (int i = 0; i < 200; ++i)
+    EXPECT_EQ(filter.keeps(frame), 0u);
+}
+
+// -- what is refused ----------------------------------------------------------
+
+std::vector<filter_fault> faults_of_source(const std::string& address) {
+  filter_fields fields;
+  fields.source_address = address;
+  return validate(fields);
+}
+
+TEST(FilterValidation, AcceptsAddresses) {
+  for (const auto* x :
+       {"0.0.0.0", "255.255.255.255", "192.0.2.1", "::", "::1", "2001:db8::1",
+        "2001:DB8:0:0:0:0:0:1", "ff02::1", "::192.0.2.1", "64:ff9b::192.0.2.1"})
+    EXPECT_TRUE(faults_of_source(x).empty()) << x;
+}
+
+TEST(FilterValidation, RefusesWhatIsNoAddress) {
+  for (const auto* x : {"",
+                        " ",
+                        "1.2.3",
+                        "1.2.3.4.5",
+                        "01.2.3.4",
+                        "1.2.3.004",
+                        "256.1.1.1",
+                        "1.2.3.4 ",
+                        " 1.2.3.4",
+                        "1.2.3.4/32",
+                        "0x7f.0.0.1",
+                        "2130706433",
+                        "1.2.3.4 or host 5.6.7.8",
+                        "localhost",
+                        "fe80::1%eth0",
+                        "fe80::1%1",
+                        "[::1]",
+                        "::1/128",
+                        ":::",
+                        "1::2::3",
+                        "12345::",
+                        "2001:db8::1 ",
+                        "\xff\xfe"}) {
+    const auto faults = faults_of_source(x);
+    ASSERT_EQ(faults.size(), 1u) << x;
+    EXPECT_EQ(faults[0].field, "source_address");
+    EXPECT_THAT(faults[0].message, HasSubstr("is neither an IPv4 nor"));
+  }
+  EXPECT_EQ(faults_of_source(std::string{"192.0.2.1\0", 10}).size(), 1u);
+  EXPECT_EQ(faults_of_source(std::string{"192.0.2.1\0.evil", 15}).size(), 1u);
+}
+
+TEST(FilterValidation, QuotesTheValueSafely) {
+  const auto faults = faults_of_source("a\"b\\\n\xc3" + std::string(500, 'x'));
+  ASSERT_EQ(faults.size(), 1u);
+  EXPECT_THAT(faults[0].message,
+              testing::StartsWith("\"a\\x22b\\x5c\\x0a\\xc3xxx"));
+  EXPECT_LT(faults[0].message.size(), 250u);
+}
+
+TEST(FilterValidation, SaysWhatToWriteForAMappedAddress) {
+  const auto faults = faults_of_source("::ffff:192.0.2.1");
+  ASSERT_EQ(faults.size(), 1u);
+  EXPECT_EQ(faults[0].message,
+            "\"::ffff:192.0.2.1\" is an IPv4-mapped address, which no packet "
+            "carries; write 192.0.2.1");
+}
+
+TEST(FilterValidation, RefusesMixedFamilies) {
+  const auto faults = validate({"192.0.2.1", "2001:db8::7", {}, {}, {}});
+  ASSERT_EQ(faults.size(), 1u);
+  EXPECT_EQ(faults[0].field, "destination_address");
+  EXPECT_EQ(faults[0].message,
+            "\"2001:db8::7\" is an IPv6 address but source_address "
+            "\"192.0.2.1\" is an IPv4 address; no packet has both");
+}
+
+TEST(FilterValidation, RefusesPortsWhereThereAreNone) {
+  const auto faults = validate({{}, {}, 53, 80, 1});
+  ASSERT_EQ(faults.size(), 1u);
+  EXPECT_EQ(faults[0].field, "protocol");
+  EXPECT_THAT(faults[0].message,
+              HasSubstr("1 has no ports but source_port 53 and "
+                        "destination_port 80 is given"));
+  for (unsigned protocol = 0; protocol < 256; ++protocol) {
+    const auto has_ports = protocol == 6 || protocol == 17 || protocol == 33
+                           || protocol == 132 || protocol == 136;
+    const auto number = static_cast<std::uint8_t>(protocol);
+    EXPECT_EQ(validate({{}, {}, 53, {}, number}).empty(), has_ports);
+    EXPECT_EQ(validate({{}, {}, {}, 53, number}).empty(), has_ports);
+    EXPECT_TRUE(validate({{}, {}, {}, {}, number}).empty());
+  }
+}
+
+TEST(FilterValidation, ReportsEveryFault) {
+  const auto faults = validate({"x", "y", 1, {}, 2});
+  ASSERT_EQ(faults.size(), 3u);
+  EXPECT_EQ(faults[0].field, "source_address");
+  EXPECT_EQ(faults[1].field, "destination_address");
+  EXPECT_EQ(faults[2].field, "protocol");
+  const auto program = compile({"x", "y", 1, {}, 2}, {});
+  ASSERT_FALSE(program);
+  EXPECT_EQ(program.error().code, capture_errc::bad_filter);
+  for (const auto& x : faults)
+    EXPECT_THAT(program.error().message, HasSubstr(x.field + ": " + x.message));
+}
+
+TEST(FilterValidation, RefusesOptionsThatMatchNothing) {
+  filter_options options;
+  options.sampling_one_in = 0;
+  EXPECT_EQ(compile({}, options).error().code, capture_errc::bad_filter);
+  options = {};
+  options.snaplen_bytes = 0;
+  EXPECT_EQ(compile({}, options).error().code, capture_errc::bad_filter);
+}
+
+} // namespace
+
+} // namespace edgecap::capture
