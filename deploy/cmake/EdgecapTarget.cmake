@@ -1,6 +1,9 @@
 # How every target of edgecap is compiled, in one place.
 
-find_program(CCACHE_PROGRAM ccache)
+option(EDGECAP_CCACHE "Compile through ccache if it is installed" ON)
+if(EDGECAP_CCACHE)
+  find_program(CCACHE_PROGRAM ccache)
+endif()
 if(CCACHE_PROGRAM)
   # pch_defines,time_macros: what ccache(1) asks for with precompiled headers.
   set(CMAKE_CXX_COMPILER_LAUNCHER
