@@ -119,9 +119,14 @@ seal_task::seal_task(job_record record) : record_(std::move(record)) {}
 stored<bool> seal_task::step(storage_parts& parts, std::size_t budget_bytes) {
   if (published_)
     return commit(parts);
-  if (merge_)
-    return merge_slice(parts, budget_bytes);
-  return close(parts);
+  if (!merge_)
+    return close(parts);
+  auto done = merge_slice(parts, budget_bytes);
+  // Its files are open until then: removing them would free no space, and the
+  // row that says why the seal failed may need it.
+  if (!done || published_)
+    merge_.reset();
+  return done;
 }
 
 const job_record& seal_task::record() const {

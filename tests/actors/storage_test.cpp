@@ -392,6 +392,8 @@ TEST_F(StorageTest, SealsTheRunsInTimeOrder) {
   EXPECT_EQ(answer->reason, end_reason::packet_limit);
   EXPECT_EQ(answer->error_message, "");
   expect_whole(1);
+  EXPECT_THAT(read_file(savefile_file(1, ".pcapng")),
+              AllOf(HasSubstr("here/eth0"), HasSubstr("here/eth1")));
   EXPECT_THAT(left_on_disk(),
               ElementsAre(id_of(1) + ".pcap", id_of(1) + ".pcapng"));
   restart();
@@ -545,6 +547,8 @@ TEST_F(StorageTest, KeepsAnEmptySavefileOfASilentNetwork) {
   EXPECT_EQ(read.error, "");
   EXPECT_THAT(read.records, IsEmpty());
   EXPECT_TRUE(download(1, savefile_format::pcapng));
+  EXPECT_THAT(read_file(savefile_file(1, ".pcapng")),
+              AllOf(HasSubstr("here/tun0"), HasSubstr("here/eth0")));
 }
 
 TEST_F(StorageTest, KeepsAnEmptySavefileWhenNoInterfaceOpened) {
@@ -700,6 +704,19 @@ TEST_F(StorageTest, FailsASealForWhichTheDiskIsTooSmall) {
   EXPECT_THAT(get(1).error_message, HasSubstr("No space left on device"));
   EXPECT_THAT(left_on_disk(), IsEmpty());
   stop();
+}
+
+TEST_F(StorageTest, FailsASealWhoseRunWasCutBehindOurBack) {
+  start();
+  const auto record = captured(1);
+  fs::resize_file(run_file(1, 1), 100);
+  const auto answer = seal(record);
+  EXPECT_EQ(failure_of(answer).code, errc::storage_unavailable);
+  EXPECT_THAT(failure_of(answer).text,
+              AllOf(HasSubstr(run_file(1, 1).string()),
+                    HasSubstr("it has lost 76 bytes")));
+  EXPECT_EQ(get(1).phase, job_phase::failed);
+  EXPECT_THAT(left_on_disk(), IsEmpty());
 }
 
 // -- what a crash leaves ------------------------------------------------------
