@@ -116,9 +116,8 @@ def test_no_secret_is_ever_logged(daemon):
     api.get(api.base)
     api.get(f"{api.base}?token={TOKEN}&page=0")
     Client(daemon.port, ACCOUNT, bearer(TOKEN + "-wrong")).get(api.base)
-    Client(
-        daemon.port, ACCOUNT, {"X-Auth-Email": "x@example.com", "X-Auth-Key": KEY}
-    ).get(api.base)
+    pair = {"X-Auth-Email": "x@example.com", "X-Auth-Key": KEY}
+    Client(daemon.port, ACCOUNT, pair).get(api.base)
     with RawConnection(daemon.port) as raw:
         raw.send(f"GET / HTTP/1.1\r\nAuthorization {TOKEN}\r\n\r\n".encode())
         raw.answer()

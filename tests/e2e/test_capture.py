@@ -25,6 +25,8 @@ from harness.savefiles import (
 NODE = "e2e-node"
 SNAPLEN = 96
 PORT = 5353
+V4 = ("192.0.2.1", "198.51.100.1")
+V6 = ("2001:db8::1", "2001:db8::2")
 FILTER = {
     "source_address": "192.0.2.1",
     "destination_address": "198.51.100.1",
@@ -67,7 +69,10 @@ class Wire:
     def _send_others(self, link, number):
         payload = marked(number)
         self._send(link, udp_ipv4(payload, destination_port=PORT + 1))
-        self._send(link, udp_ipv4(payload, source_port=4001, destination_port=PORT))
+        self._send(
+            link,
+            udp_ipv4(payload, source_port=4001, destination_port=PORT),
+        )
         self._send(
             link,
             udp_ipv4(payload, source="192.0.2.2", destination_port=PORT),
@@ -83,8 +88,8 @@ class Wire:
                 destination_port=4000,
             ),
         )
-        segment = packets.tcp("192.0.2.1", "198.51.100.1", 4000, PORT, payload)
-        self._send(link, ipv4("192.0.2.1", "198.51.100.1", packets.TCP, segment))
+        other = packets.tcp(*V4, 4000, PORT, payload)
+        self._send(link, ipv4(*V4, packets.TCP, other))
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +247,9 @@ def assert_cooked(records, sent, wire, snaplen):
 # -- three interfaces, two link types -----------------------------------------
 
 
-@pytest.mark.parametrize("system, snaplen", [("magic-transit", 65536), ("cut", SNAPLEN)])
+@pytest.mark.parametrize(
+    "system, snaplen", [("magic-transit", 65536), ("cut", SNAPLEN)]
+)
 def test_mixed_link_types(api, wire, tmp_path, system, snaplen):
     sent, job, classic, pcapng = captured(
         api, system, wire.send_mixture, filter_v1=FILTER
@@ -424,8 +431,6 @@ def test_when_the_last_interface_vanishes_the_job_ends(work):
 
 # -- filters ------------------------------------------------------------------
 
-V4 = ("192.0.2.1", "198.51.100.1")
-V6 = ("2001:db8::1", "2001:db8::2")
 ENDPOINTS = {"source_port": 4000, "destination_port": PORT}
 
 

@@ -21,6 +21,7 @@ NOT_SUPPORTED = 20106
 UNKNOWN_SYSTEM = 20107
 UNKNOWN_FIELD = 20400
 
+FILTER_NUMBERS = ["source_port", "destination_port", "protocol"]
 NOT_NUMBERS = [1.5, "60", True, False, None, [], [60], {}, "", "sixty"]
 
 
@@ -316,7 +317,7 @@ def test_filters_are_accepted_and_echoed(api, filter_v1):
     assert api.job(job["id"])["filter_v1"] == filter_v1
 
 
-@pytest.mark.parametrize("name", "source_port destination_port protocol".split())
+@pytest.mark.parametrize("name", FILTER_NUMBERS)
 def test_filter_numbers_may_be_written_as_60_0(api, name):
     content = json.dumps(body(filter_v1={name: "@"})).replace('"@"', "17.0")
     answer = post(api, content.encode())
@@ -379,7 +380,7 @@ def test_filter_numbers_outside_the_bounds_are_refused(api, name, value):
     assert_refused(answer, **{f"filter_v1__{name}": OUT_OF_RANGE})
 
 
-@pytest.mark.parametrize("name", "source_port destination_port protocol".split())
+@pytest.mark.parametrize("name", FILTER_NUMBERS)
 @pytest.mark.parametrize("value", NOT_NUMBERS + ["tcp"], ids=repr)
 def test_filter_members_that_are_no_numbers_are_refused(api, name, value):
     answer = post(api, body(filter_v1={name: value}))

@@ -71,9 +71,8 @@ def assert_whole(api, job, directory):
     assert len(done.stdout.splitlines()) == len(numbers)
     assert job["packets_captured"] == len(numbers)
     assert numbers == sorted(set(numbers))
-    other = api.get(api.path(job["id"], "/download?format=pcapng"))
-    assert other.status == 200
-    assert [number_of(r.data) for r in read_pcapng(other.body).records] == numbers
+    other = read_pcapng(api.download(job["id"], "?format=pcapng"))
+    assert [number_of(r.data) for r in other.records] == numbers
     return numbers
 
 

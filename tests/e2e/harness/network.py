@@ -140,7 +140,8 @@ class Tun:
     def __init__(self, prefix="t"):
         self.name = new_name(prefix)
         self._descriptor = os.open("/dev/net/tun", os.O_RDWR | os.O_CLOEXEC)
-        request = struct.pack("16sH22x", self.name.encode(), IFF_TUN | IFF_NO_PI)
+        flags = IFF_TUN | IFF_NO_PI
+        request = struct.pack("16sH22x", self.name.encode(), flags)
         fcntl.ioctl(self._descriptor, TUNSETIFF, request)
         ip(f"link set {self.name} up")
         self.index = int(_attribute(self.name, "ifindex"))

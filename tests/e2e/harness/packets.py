@@ -47,9 +47,8 @@ def udp(source, destination, source_port, destination_port, payload=b""):
 
 def tcp(source, destination, source_port, destination_port, payload=b""):
     """A TCP segment with PSH and ACK."""
-    head = struct.pack(
-        "!HHIIBBHHH", source_port, destination_port, 1, 1, 5 << 4, 0x18, 1024, 0, 0
-    )
+    ports = struct.pack("!HH", source_port, destination_port)
+    head = ports + struct.pack("!IIBBHHH", 1, 1, 5 << 4, 0x18, 1024, 0, 0)
     pseudo = _pseudo_header(source, destination, TCP, len(head) + len(payload))
     value = checksum(pseudo + head + payload)
     return head[:16] + struct.pack("!HH", value, 0) + payload
@@ -122,7 +121,8 @@ def ethernet(payload, ethertype=None, vlans=()):
         inner = i + 1 == len(vlans)
         tag = ETHERTYPE_VLAN if inner else ETHERTYPE_QINQ
         tags += struct.pack("!HH", tag, vlan)
-    return DESTINATION_MAC + SOURCE_MAC + tags + struct.pack("!H", ethertype) + payload
+    tags += struct.pack("!H", ethertype)
+    return DESTINATION_MAC + SOURCE_MAC + tags + payload
 
 
 def udp_ipv4(
