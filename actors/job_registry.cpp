@@ -123,8 +123,30 @@ void job_registry_state::admitted(job_spec spec, record_promise promise,
       [this, promise,
        account = record.spec.account_id](caf::error& err) mutable {
         // Our failure must not cost the client its minute.
-        self->send(peers.limiter, atom::refund_v, account, allowance::collect);
+        self->send(peers.limiter, atom::refund_v, record.spec.account_id,
+                   allowance::collect);
+        // A slow storage may still write what nobody waits for any more.
+        if (describe(err).timeout)
+          withdraw(record);
         create_failed(promise, std::move(err));
+      });
+}
+
+void job_registry_state::withdraw(job_record record) {
+  record.phase = job_phase::failed;
+  record.reason = end_reason::storage_error;
+  record.error_message = "storage did not confirm the capture in time";
+  record.finished = options.job.wall_clock();
+  self->request(peers.storage, request_timeout, atom::fail_v, record)
+    .then(
+      [](const job_record&) {
+        // It stands as failed, or never stood.
+      },
+      [id = record.id](caf::error& err) {
+        log_event{"job-not-withdrawn"}
+          .with("job", id)
+          .with("error", describe(err).text)
+          .warn();
       });
 }
 

@@ -109,6 +109,7 @@ struct job_registry_state {
 private:
   void admitted(job_spec spec, record_promise promise,
                 caf::actor_clock::time_point accepted);
+  void withdraw(job_record record);
   void start(job_record record, caf::actor_clock::time_point accepted);
   void create_failed(record_promise& promise, caf::error why);
   void erase_stored(const std::string& account, const std::string& id,

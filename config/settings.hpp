@@ -64,7 +64,7 @@ struct system_settings {
 
 /// `capture`: how interfaces are read.
 struct capture_settings {
-  std::uint32_t ring_bytes = 2u << 20;    ///< Per sampler; 64 KiB..1 GiB.
+  std::uint32_t ring_bytes = 2u << 20;    ///< Per sampler; 1 MiB..1 GiB.
   std::uint32_t wake_interval_ms = 20;    ///< 1..1000.
   std::uint32_t batch_bytes = 256u << 10; ///< 4 KiB..16 MiB, <= ring_bytes.
   std::uint32_t credit_bytes = 1u << 20;  ///< Per sampler; batch_bytes..1 GiB.

@@ -365,6 +365,19 @@ TEST_F(Engine, RefusesAJobThatCannotBeMadeDurable) {
   EXPECT_TRUE(try_create(spec()));
 }
 
+TEST_F(Engine, WithdrawsAJobThatStorageConfirmedTooLate) {
+  start_engine();
+  disk->hold_inserts = true;
+  auto pending = ask_later(registry, atom::create_v, spec());
+  advance(request_timeout + 1s, 100ms);
+  const auto answer = receive_answer<job_record>(pending);
+  EXPECT_TRUE(failure_of(answer).timeout);
+  // The client was told no; the row that was written must not look alive.
+  ASSERT_EQ(disk->records.size(), 1u);
+  EXPECT_EQ(disk->records.begin()->second.phase, job_phase::failed);
+  EXPECT_EQ(ask<engine_stats>(registry, atom::stats_v)->jobs_running, 0u);
+}
+
 TEST_F(Engine, FailsWhenAnAppendFails) {
   disk->appends_until_failure = 1;
   const auto job = create(spec(100));

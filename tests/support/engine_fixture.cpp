@@ -27,6 +27,7 @@ engine_fixture::engine_fixture() {
 
 void engine_fixture::TearDown() {
   disk->held.clear(); // a kept promise keeps its actor
+  disk->held_inserts.clear();
   disk->held_seals.clear();
   registry = nullptr;
   limiter = nullptr;
@@ -35,9 +36,13 @@ void engine_fixture::TearDown() {
   actor_fixture::TearDown();
 }
 
+storage_actor engine_fixture::spawn_storage() {
+  return spawn(fake_storage, disk);
+}
+
 void engine_fixture::start_engine() {
   limiter = spawn(rate_limiter, limiter_opts);
-  storage = spawn(fake_storage, disk);
+  storage = spawn_storage();
   local = spawn(node, node_opts);
   registry = spawn(job_registry, registry_opts,
                    job_registry_peers{limiter, storage, {local}});

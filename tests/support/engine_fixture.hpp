@@ -64,6 +64,10 @@ public:
   storage_actor storage;
   node_actor local;
 
+protected:
+  /// The engine's storage; the one in memory unless a test has its own.
+  virtual storage_actor spawn_storage();
+
 private:
   int next_id_ = 0;
 };

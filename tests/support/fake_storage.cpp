@@ -38,10 +38,16 @@ storage_actor::behavior_type fake_storage(storage_actor::pointer self,
              : &i->second;
   };
   return {
-    [st](atom::insert, const job_record& record) -> caf::result<caf::ok_atom> {
+    [self, st](atom::insert,
+               const job_record& record) -> caf::result<caf::ok_atom> {
       if (st->fail_insert)
         return broken("insert");
       st->records[record.id] = record;
+      if (st->hold_inserts) {
+        auto promise = self->make_response_promise<caf::ok_atom>();
+        st->held_inserts.push_back(promise);
+        return promise;
+      }
       return caf::ok_atom_v;
     },
     [](atom::progress, const job_record&) {

@@ -18,6 +18,8 @@ struct storage_script {
   // -- faults -----------------------------------------------------------------
 
   bool fail_insert = false;
+  /// Inserts are written but never answered.
+  bool hold_inserts = false;
   bool fail_seal = false;
   bool fail_fail = false;
   /// Appends that succeed before one fails; negative: all succeed.
@@ -33,6 +35,7 @@ struct storage_script {
   /// Packets of each run of each job.
   std::map<std::string, std::map<std::uint32_t, std::uint64_t>> runs;
   std::vector<caf::typed_response_promise<caf::ok_atom>> held;
+  std::vector<caf::typed_response_promise<caf::ok_atom>> held_inserts;
   std::vector<caf::typed_response_promise<job_record>> held_seals;
 
   /// Packets stored for a job.

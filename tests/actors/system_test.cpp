@@ -1,0 +1,97 @@
+#include "actors/system.hpp"
+#include "tests/support/scripted_source.hpp"
+#include "tests/support/temp_directory.hpp"
+
+#include <caf/scoped_actor.hpp>
+#include <gtest/gtest.h>
+
+#include <chrono>
+
+// The tree on CAF's real scheduler, with storage on its own thread: what
+// simulated time cannot show.
+namespace edgecap::test {
+
+using namespace std::chrono_literals;
+
+class System : public ::testing::Test {
+protected:
+  System() : sys(prepared(cfg)) {}
+
+  static caf::actor_system_config& prepared(caf::actor_system_config& cfg) {
+    prepare(cfg, 2);
+    return cfg;
+  }
+
+  engine_options options() {
+    const auto clock = [] { return unix_ns{1'767'225'600'000'000'000}; };
+    engine_options result;
+    result.storage.directory = directory.path() / "captures";
+    result.storage.min_free_bytes = 0;
+    result.storage.wall_clock = clock;
+    result.node.name = "node-1";
+    result.node.systems["lab"] = {{"eth0", 1, 160, false}};
+    result.node.open_source = host.factory();
+    result.node.list_interfaces = [] {
+      return capture::expected<std::vector<std::string>>{
+        std::vector<std::string>{"eth0"}};
+    };
+    result.registry.systems = {"lab"};
+    result.registry.make_id = random_job_id;
+    result.registry.job.wall_clock = clock;
+    return result;
+  }
+
+  temp_directory directory;
+  scripted_host host;
+  caf::actor_system_config cfg;
+  caf::actor_system sys;
+};
+
+TEST_F(System, StartsServesAndStops) {
+  auto engine = engine::start(sys, options());
+  ASSERT_TRUE(engine) << describe(engine.error()).text;
+  auto& tree = **engine;
+  {
+    caf::scoped_actor self{sys};
+    job_spec spec;
+    spec.account_id = "023e105f4ecef8ad9ca31a8372d0c353";
+    spec.system = "lab";
+    spec.packet_limit = 10;
+    spec.time_limit_s = 60;
+    auto id = std::string{};
+    self->request(tree.registry(), 10s, atom::create_v, spec)
+      .receive([&](const job_record& record) { id = record.id; },
+               [](caf::error& err) { ADD_FAILURE() << describe(err).text; });
+    EXPECT_EQ(id.size(), 32u);
+  }
+  EXPECT_TRUE(tree.seal_jobs(10s));
+  EXPECT_EQ(tree.stop(), 0u);
+  EXPECT_EQ(sys.registry().running(), 0u);
+}
+
+TEST_F(System, SaysWhyStorageDoesNotStart) {
+  auto bad = options();
+  write_file(directory.path() / "captures", "a file, no directory");
+  const auto engine = engine::start(sys, bad);
+  ASSERT_FALSE(engine);
+  const auto why = describe(engine.error());
+  EXPECT_EQ(why.code, errc::storage_unavailable);
+  EXPECT_NE(why.text.find("captures"), std::string::npos) << why.text;
+}
+
+TEST_F(System, RefusesASecondEngineOnTheSameDirectory) {
+  auto first = engine::start(sys, options());
+  ASSERT_TRUE(first);
+  const auto second = engine::start(sys, options());
+  ASSERT_FALSE(second);
+  EXPECT_EQ(describe(second.error()).code, errc::storage_unavailable);
+}
+
+TEST(RandomJobId, IsHexAndNeverTheSame) {
+  const auto first = random_job_id();
+  EXPECT_EQ(first.size(), 32u);
+  EXPECT_EQ(first.find_first_not_of("0123456789abcdef"), std::string::npos);
+  EXPECT_NE(first, random_job_id());
+}
+
+} // namespace edgecap::test

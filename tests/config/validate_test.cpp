@@ -1,0 +1,180 @@
+#include "config/secret_check.hpp"
+#include "config/validate.hpp"
+#include "tests/config/support.hpp"
+
+#include <gmock/gmock.h>
+
+namespace edgecap::config {
+namespace {
+
+using ::testing::HasSubstr;
+
+// printf '\xaa…(16 times)edgecap-demo-token' | sha256sum, and so on.
+const std::string demo_token_hash
+  = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa:"
+    "5ccdbfb2343436280fabb031a69cfee170137a73dc0b17db287ed8623fe7351b";
+const std::string demo_key_hash
+  = "sha256:00112233445566778899aabbccddeeff:"
+    "f0c86d5aff1ab1f5333c367bd611730f2a2842fc8d9fdfe48311a8b841f72a56";
+
+std::string with_hash(const std::string& hash, const std::string& more) {
+  auto text = minimal;
+  const auto begin = text.find("sha256:");
+  text.replace(begin, text.find('"', begin) - begin, hash);
+  return text + more;
+}
+
+TEST(SecretCheckTest, KnowsTheFormOfAHash) {
+  EXPECT_TRUE(is_secret_hash(demo_token_hash));
+  auto upper = demo_token_hash;
+  upper[10] = 'A';
+  EXPECT_FALSE(is_secret_hash(upper));
+  EXPECT_FALSE(is_secret_hash(demo_token_hash + "0"));
+  EXPECT_FALSE(
+    is_secret_hash(demo_token_hash.substr(0, demo_token_hash.size() - 1)));
+  EXPECT_FALSE(is_secret_hash("sha512" + demo_token_hash.substr(6)));
+  auto no_colon = demo_token_hash;
+  no_colon[39] = '0';
+  EXPECT_FALSE(is_secret_hash(no_colon));
+  EXPECT_FALSE(is_secret_hash(""));
+}
+
+TEST(SecretCheckTest, VerifiesWhateverTheSalt) {
+  EXPECT_TRUE(is_hash_of(demo_token_hash, "edgecap-demo-token"));
+  EXPECT_TRUE(is_hash_of(demo_key_hash, "edgecap-demo-key"));
+  EXPECT_FALSE(is_hash_of(demo_key_hash, "edgecap-demo-token"));
+  EXPECT_FALSE(is_hash_of("edgecap-demo-token", "edgecap-demo-token"));
+}
+
+TEST(ValidateTest, LetsTheDemoSecretsListenOnLoopbackOnly) {
+  for (auto address : {"127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"})
+    for (const auto& hash : {demo_token_hash, demo_key_hash})
+      EXPECT_EQ(faults_of(with_hash(hash, "listen: {address: \""
+                                            + std::string{address} + "\"}\n")),
+                "")
+        << address;
+  for (auto address :
+       {"0.0.0.0", "192.0.2.1", "::", "2001:db8::1", "::ffff:192.0.2.1"}) {
+    for (const auto& hash : {demo_token_hash, demo_key_hash})
+      EXPECT_THAT(
+        faults_of(with_hash(hash, "listen: {behind_proxy: true, "
+                                  "address: \""
+                                    + std::string{address} + "\"}\n")),
+        HasSubstr("f:4: accounts[0].credentials[0].token_hash: is "
+                  "the hash of the demo secret"))
+        << address;
+  }
+}
+
+TEST(ValidateTest, TheQuickstartIsRefusedElsewhere) {
+  auto text = slurp("deploy/quickstart.yaml");
+  const auto address = text.find("127.0.0.1\n");
+  ASSERT_NE(address, std::string::npos);
+  text.replace(address, 9, "0.0.0.0\n  behind_proxy: true");
+  const auto told = faults_of(text);
+  EXPECT_THAT(told, HasSubstr("credentials[0].token_hash: is the hash of the "
+                              "demo secret 'edgecap-demo-token'"));
+  EXPECT_THAT(told, HasSubstr("credentials[1].key_hash: is the hash of the "
+                              "demo secret 'edgecap-demo-key'"));
+}
+
+TEST(ValidateTest, ListensElsewhereBehindAProxyOnly) {
+  EXPECT_EQ(faults_of(minimal + "listen: {address: 192.0.2.1}\n"),
+            "f:8: listen.address: '192.0.2.1' is not a loopback address: "
+            "edgecapd speaks no TLS; put a proxy in front of it that does and "
+            "set behind_proxy: true\n");
+  EXPECT_EQ(
+    faults_of(minimal + "listen: {address: 192.0.2.1, behind_proxy: true}\n"),
+    "");
+}
+
+TEST(ValidateTest, AcceptsEqualSizes) {
+  EXPECT_EQ(
+    faults_of(minimal
+              + "capture: {ring: 1MiB, batch: 1MiB, credit: 1MiB}\n"),
+    "");
+}
+
+TEST(ValidateTest, ComparesWithDefaultsToo) {
+  EXPECT_EQ(faults_of(minimal + "capture:\n  batch: 4MiB\n"),
+            "f:8: capture.ring: 2MiB is less than capture.batch, 4MiB: a batch "
+            "is read from the ring\n"
+            "f:8: capture.credit: 1MiB is less than capture.batch, 4MiB: a "
+            "sampler could never send a whole batch\n");
+}
+
+TEST(ValidateTest, NamesSystemsByLettersDigitsAndTwoSigns) {
+  auto named = [](const std::string& name) {
+    auto text = minimal;
+    return text.replace(text.find("magic-transit"), 13, name);
+  };
+  EXPECT_EQ(faults_of(named("A-b_9")), "");
+  EXPECT_EQ(faults_of(named(std::string(64, 'a'))), "");
+  EXPECT_THAT(faults_of(named(std::string(65, 'a'))),
+              HasSubstr("a system's name is 1 to 64 letters"));
+  EXPECT_THAT(faults_of(named("a.b")),
+              HasSubstr("f:6: systems.'a.b': a system's name is"));
+  EXPECT_THAT(faults_of(named("\"\"")), HasSubstr("f:6: systems.'': a system"));
+}
+
+TEST(ValidateTest, OneCredentialNameMayServeTwoAccounts) {
+  auto second = minimal.substr(
+    minimal.find("  - id"), minimal.find("systems") - minimal.find("  - id"));
+  second.replace(second.find("0123"), 4, "4567");
+  auto text = minimal;
+  text.insert(text.find("systems"), second);
+  EXPECT_EQ(faults_of(text), "");
+}
+
+// -- missing interfaces
+// -----------------------------------------------------------
+
+std::string missing(const std::string& yaml,
+                    const std::vector<std::string>& names) {
+  auto result = load_text(yaml);
+  EXPECT_EQ(report(result, "f"), "");
+  add_faults(result, missing_interfaces(result.values, names));
+  return report(result, "f");
+}
+
+TEST(MissingInterfacesTest, FindsNamesAndGlobsThatFit) {
+  const auto text = minimal + "      \n"
+                    + "  more:\n    interfaces: ['e*', "
+                      "'veth[0-9]', {match: eth?}]\n";
+  EXPECT_EQ(missing(text, {"lo", "eth0", "veth1"}), "");
+}
+
+TEST(MissingInterfacesTest, NamesEveryOneWithItsLineAndTheNearest) {
+  const auto text = minimal + R"(  more:
+    interfaces:
+      - eht0
+      - snaplen: 100B
+        match: wlan0
+      - veth*
+)";
+  EXPECT_EQ(missing(text, {"eth0", "eth1"}),
+            "f:7: systems.magic-transit.interfaces[0]: there is no interface "
+            "'lo'; the host has eth0, eth1\n"
+            "f:10: systems.more.interfaces[0]: there is no interface 'eht0': "
+            "did you mean 'eth0'?; the host has eth0, eth1\n"
+            "f:12: systems.more.interfaces[1].match: there is no interface "
+            "'wlan0'; the host has eth0, eth1\n"
+            "f:13: systems.more.interfaces[2]: no interface fits 'veth*'; the "
+            "host has eth0, eth1\n");
+}
+
+TEST(MissingInterfacesTest, BoundsWhatItLists) {
+  std::vector<std::string> names;
+  for (int i = 0; i < 20; ++i)
+    names.push_back("veth" + std::to_string(i));
+  EXPECT_THAT(missing(minimal, names), HasSubstr("veth15 and 4 more\n"));
+  EXPECT_THAT(missing(minimal, {}), HasSubstr("'lo'; the host has none\n"));
+}
+
+TEST(MissingInterfacesTest, SaysNothingOfEntriesThatCouldNotBeRead) {
+  auto result = load_text("systems: {a: {interfaces: [[], {snaplen: 1B}]}}\n");
+  EXPECT_TRUE(missing_interfaces(result.values, {"lo"}).empty());
+}
+
+} // namespace
+} // namespace edgecap::config
