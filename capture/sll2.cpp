@@ -23,7 +23,8 @@ static_assert(sizeof(sll_header) == SLL_HDR_LEN);
 template <class Header>
 Header read_header(const std::byte* data, std::size_t size) {
   Header result{};
-  std::memcpy(&result, data, std::min(size, sizeof result));
+  if (size > 0)
+    std::memcpy(&result, data, std::min(size, sizeof result));
   return result;
 }
 
