@@ -40,7 +40,7 @@ for _ in range(int(sys.argv[3])):
 def tool(name):
     path = shutil.which(name)
     assert path, (
-        f"{name} is missing: install nodejs (20 or newer) and npm, as "
+        f"{name} is missing: install nodejs (18 or newer) and npm, as "
         "tests/run does"
     )
     return path
