@@ -87,7 +87,6 @@ packet_batch batch_builder::take() {
   last_bytes_ = batch_.size_bytes_;
   auto result = std::exchange(batch_, {});
   result.bytes_ = std::move(buffer_);
-  buffer_ = nullptr;
   buffer_bytes_ = 0;
   batch_.link_ = link;
   return result;
