@@ -21,15 +21,13 @@
 #include <set>
 #include <stdexcept>
 #include <system_error>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 namespace edgecap::http {
 
 namespace {
-
-/// Key under which Pistache's peers keep our connections.
-constexpr auto connection_key = "connection";
 
 /// Runs code that Pistache calls: an exception would end the process.
 template <class Function>
@@ -171,7 +169,8 @@ private:
   std::shared_ptr<resume_queue> queue_;
 };
 
-/// Takes the place of Pistache's parser: hands bytes to our connections.
+/// Takes the place of Pistache's parser: hands bytes to our connections. Each
+/// I/O thread has its own.
 class input_handler final : public Pistache::Http::Handler {
 public:
   HTTP_PROTOTYPE(input_handler)
@@ -193,8 +192,9 @@ public:
   void onInput(const char* data, std::size_t size,
                const peer_ptr& peer) override {
     guarded("take input", [&] {
-      if (const auto which = find(*peer))
-        which->receive({data, size});
+      const auto found = connections_.find(peer->fd());
+      if (found != connections_.end())
+        found->second->receive({data, size});
     });
   }
 
@@ -204,20 +204,18 @@ public:
         const std::lock_guard<std::mutex> lock(state_->mutex);
         state_->sockets.erase(peer->fd());
       }
-      if (const auto which = find(*peer)) {
-        which->disconnected();
-        state_->owner->disconnected(which);
-      }
+      const auto found = connections_.find(peer->fd());
+      if (found == connections_.end())
+        return;
+      const auto which = std::move(found->second);
+      connections_.erase(found);
+      which->disconnected();
+      state_->owner->disconnected(which);
     });
   }
 
 private:
-  static std::shared_ptr<connection> find(const Pistache::Tcp::Peer& peer) {
-    return std::static_pointer_cast<connection>(
-      peer.tryGetData(connection_key));
-  }
-
-  void accept(Pistache::Tcp::Peer& peer) {
+  void accept(const Pistache::Tcp::Peer& peer) {
     {
       const std::lock_guard<std::mutex> lock(state_->mutex);
       state_->sockets.insert(peer.fd());
@@ -233,7 +231,7 @@ private:
         .with("error", std::system_category().message(errno))
         .error();
     if (accepted)
-      peer.putData(connection_key, accepted);
+      connections_.emplace(peer.fd(), std::move(accepted));
     else
       ::shutdown(peer.fd(), SHUT_RDWR);
   }
@@ -248,6 +246,10 @@ private:
   }
 
   std::shared_ptr<shared_state> state_;
+  /// By the socket of Pistache, whose number is the peer's until it is
+  /// disconnected. Not kept in the peer itself: Pistache may drop that on its
+  /// accepting thread.
+  std::unordered_map<int, std::shared_ptr<connection>> connections_;
 };
 
 /// @throws std::runtime_error unless `address` is a literal.

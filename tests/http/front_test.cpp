@@ -231,11 +231,14 @@ protected:
   front_options options;
   waiting_room later;
   std::shared_ptr<const int> file = sparse_file();
-  std::unique_ptr<front> server;
 
 private:
   std::mutex mutex_;
   std::vector<observed> observed_;
+
+protected:
+  /// Last, as its threads use all others.
+  std::unique_ptr<front> server;
 };
 
 } // namespace
