@@ -120,8 +120,7 @@ void job_registry_state::admitted(job_spec spec, record_promise promise,
         start(record, accepted);
         promise.deliver(record);
       },
-      [this, promise,
-       account = record.spec.account_id](caf::error& err) mutable {
+      [this, promise, record](caf::error& err) mutable {
         // Our failure must not cost the client its minute.
         self->send(peers.limiter, atom::refund_v, record.spec.account_id,
                    allowance::collect);
