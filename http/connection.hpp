@@ -89,8 +89,7 @@ public:
              descriptor socket, std::string client_address,
              std::shared_ptr<io_thread> thread);
 
-  // -- for the I/O thread
-  // ------------------------------------------------------
+  // -- for the I/O thread -----------------------------------------------------
 
   /// Takes input.
   void receive(std::string_view bytes);
@@ -101,8 +100,7 @@ public:
   /// The client will send no more.
   void disconnected();
 
-  // -- for any thread
-  // ----------------------------------------------------------
+  // -- for any thread -------------------------------------------------------
 
   /// Answers the request that is being served; `answer` must be writable.
   void send(response answer, file_slice file);

@@ -12,46 +12,47 @@ namespace edgecap::http {
 /// Codes are never reused.
 namespace code {
 // -- Cloudflare's own, as its clients know them
-inline constexpr int no_route = 7003;          ///< 404 No such route.
+inline constexpr int no_route = 7003;            ///< 404 No such route.
 inline constexpr int missing_credentials = 9106; ///< 400 No credentials.
-inline constexpr int bad_credentials = 10000;  ///< 403 Unknown or wrong ones.
-inline constexpr int forbidden = 10001;        ///< 403 The right is missing.
+inline constexpr int bad_credentials = 10000;    ///< 403 Unknown or wrong ones.
+inline constexpr int forbidden = 10001;          ///< 403 The right is missing.
 // -- ours: the request as such
-inline constexpr int bad_request = 20000;      ///< 400 Malformed HTTP.
+inline constexpr int bad_request = 20000;        ///< 400 Malformed HTTP.
 inline constexpr int method_not_allowed = 20001; ///< 405
-inline constexpr int body_too_large = 20002;   ///< 413
-inline constexpr int headers_too_large = 20003; ///< 431
-inline constexpr int target_too_long = 20004;  ///< 414
-inline constexpr int length_required = 20005;  ///< 411 Chunked bodies.
-inline constexpr int request_timeout = 20006;  ///< 408
+inline constexpr int body_too_large = 20002;     ///< 413
+inline constexpr int headers_too_large = 20003;  ///< 431
+inline constexpr int target_too_long = 20004;    ///< 414
+inline constexpr int length_required = 20005;    ///< 411 Chunked bodies.
+inline constexpr int request_timeout = 20006;    ///< 408
 inline constexpr int expectation_failed = 20007; ///< 417
-inline constexpr int unknown_method = 20008;   ///< 501
-inline constexpr int bad_version = 20009;      ///< 505
+inline constexpr int unknown_method = 20008;     ///< 501
+inline constexpr int bad_version = 20009;        ///< 505
 // -- ours: the body and the query
-inline constexpr int bad_json = 20100;         ///< 400 Not JSON; has position.
-inline constexpr int missing_field = 20101;    ///< 400
-inline constexpr int bad_type = 20102;         ///< 400 Not the JSON type.
-inline constexpr int out_of_range = 20103;     ///< 400
-inline constexpr int bad_value = 20104;        ///< 400
-inline constexpr int bad_query = 20105;        ///< 400
-inline constexpr int not_supported = 20106;    ///< 400/501 `full` and friends.
-inline constexpr int unknown_system = 20107;   ///< 400
+inline constexpr int bad_json = 20100;       ///< 400 Not JSON; has position.
+inline constexpr int missing_field = 20101;  ///< 400
+inline constexpr int bad_type = 20102;       ///< 400 Not the JSON type.
+inline constexpr int out_of_range = 20103;   ///< 400
+inline constexpr int bad_value = 20104;      ///< 400
+inline constexpr int bad_query = 20105;      ///< 400
+inline constexpr int not_supported = 20106;  ///< 400 `full` and friends.
+inline constexpr int unknown_system = 20107; ///< 400
 // -- ours: jobs
-inline constexpr int unknown_job = 20200;      ///< 404
-inline constexpr int not_ready = 20201;        ///< 404 No savefile yet.
-inline constexpr int no_savefile = 20202;      ///< 404 It ended without one.
+inline constexpr int unknown_job = 20200; ///< 404
+inline constexpr int not_ready = 20201;   ///< 404 No savefile yet.
+inline constexpr int no_savefile = 20202; ///< 404 It ended without one.
 inline constexpr int range_not_satisfiable = 20203; ///< 416
+inline constexpr int precondition_failed = 20204;   ///< 412 If-Match.
 // -- ours: limits and failures
-inline constexpr int rate_limited = 20300;     ///< 429
-inline constexpr int too_many_jobs = 20301;    ///< 503
-inline constexpr int overloaded = 20302;       ///< 503
-inline constexpr int shutting_down = 20303;    ///< 503
+inline constexpr int rate_limited = 20300;        ///< 429
+inline constexpr int too_many_jobs = 20301;       ///< 503
+inline constexpr int overloaded = 20302;          ///< 503
+inline constexpr int shutting_down = 20303;       ///< 503
 inline constexpr int storage_unavailable = 20304; ///< 503
-inline constexpr int storage_full = 20305;     ///< 507
-inline constexpr int engine_timeout = 20306;   ///< 504
-inline constexpr int internal = 20307;         ///< 500
+inline constexpr int storage_full = 20305;        ///< 507
+inline constexpr int engine_timeout = 20306;      ///< 504
+inline constexpr int internal = 20307;            ///< 500
 // -- ours: messages (not errors)
-inline constexpr int unknown_field = 20400;    ///< A field was ignored.
+inline constexpr int unknown_field = 20400; ///< A field was ignored.
 } // namespace code
 
 /// One error of an answer.

@@ -1,0 +1,62 @@
+#include "http/answer_channel.hpp"
+
+#include "actors/log_event.hpp"
+#include "http/errors.hpp"
+#include "http/response_head.hpp"
+
+#include <utility>
+
+namespace edgecap::http {
+
+response unavailable(int code, const char* message) {
+  auto answer = failure_response({503, code, message, {}});
+  answer.headers.emplace_back("Retry-After", "1");
+  return answer;
+}
+
+answer_channel::answer_channel(std::shared_ptr<front_core> core,
+                               std::shared_ptr<connection> to,
+                               method request_method,
+                               connection::clock::time_point began)
+  : core_(std::move(core)), to_(std::move(to)), method_(request_method),
+    began_(began), in_flight_(core_->begin_request()) {}
+
+answer_channel::~answer_channel() {
+  core_->end_request();
+}
+
+void answer_channel::send(response answer) {
+  write(std::move(answer), {});
+}
+
+void answer_channel::send_file(response head, file_slice body) {
+  if (method_ != method::head && body.length > 0
+      && !core_->reserve_download(body))
+    return send(unavailable(code::overloaded, "Too many downloads are open"));
+  write(std::move(head), std::move(body));
+}
+
+bool answer_channel::peer_gone() const {
+  return to_->gone();
+}
+
+void answer_channel::write(response answer, file_slice body) {
+  if (!is_writable(answer)) {
+    log_event{"http-unwritable-answer"}
+      .with("route", pattern())
+      .with("status", answer.status)
+      .error();
+    answer = failure_response(
+      {500, code::internal, "The answer could not be sent", {}});
+    body = {};
+  }
+  core_->observe(to_string(method_), pattern(), answer.status, began_);
+  to_->send(std::move(answer), std::move(body));
+}
+
+const std::string& answer_channel::pattern() const {
+  static const std::string none;
+  return pattern_ == nullptr ? none : *pattern_;
+}
+
+} // namespace edgecap::http

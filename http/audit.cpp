@@ -1,0 +1,25 @@
+#include "http/audit.hpp"
+
+#include "actors/log_event.hpp"
+
+namespace edgecap::http {
+
+void audit(const audit_entry& entry) {
+  log_event line{"audit"};
+  line.with("action", entry.action)
+    .with("outcome", entry.status < 400 ? "done" : "refused")
+    .with("account", entry.account_id)
+    .with("credential", entry.credential)
+    .with("client", entry.client_address)
+    .with("job", entry.job_id)
+    .with("status", entry.status);
+  if (entry.code != 0)
+    line.with("code", entry.code);
+  if (!entry.system.empty())
+    line.with("system", entry.system).with("filter", entry.filter);
+  if (entry.bytes)
+    line.with("bytes", *entry.bytes);
+  line.info();
+}
+
+} // namespace edgecap::http

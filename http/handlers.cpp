@@ -1,0 +1,363 @@
+#include "http/handlers.hpp"
+
+#include "actors/log_event.hpp"
+#include "http/audit.hpp"
+#include "http/download.hpp"
+#include "http/json.hpp"
+#include "http/list_request.hpp"
+
+#include <utility>
+
+namespace edgecap::http {
+
+namespace {
+
+/// For the engine to answer a probe.
+constexpr std::chrono::milliseconds probe_timeout{2000};
+
+api_error not_found() {
+  return {404, code::no_route, "There is no such route", ""};
+}
+
+std::string param(const request& asked, const char* name) {
+  const auto i = asked.params.find(name);
+  return i == asked.params.end() ? std::string{} : i->second;
+}
+
+/// pcap, unless `?format=` says otherwise.
+tl::expected<savefile_format, api_error> format_of(const request& asked) {
+  auto result = savefile_format::pcap;
+  for (const auto& [name, value] : asked.query) {
+    if (name != "format")
+      continue;
+    if (value == "pcapng")
+      result = savefile_format::pcapng;
+    else if (value == "pcap")
+      result = savefile_format::pcap;
+    else
+      return tl::unexpected<api_error>{api_error{
+        400, code::bad_query,
+        "format is '" + value.substr(0, 32) + "'; it must be pcap or pcapng",
+        ""}};
+  }
+  return result;
+}
+
+} // namespace
+
+/// One request on its way through the handlers.
+struct api::call {
+  request asked;
+  std::optional<reply> answer;
+  const credential* who = nullptr;
+  allowance_state quota;
+  audit_entry entry; ///< Logged with the answer if it has an action.
+
+  std::string account() const {
+    return param(asked, "account_id");
+  }
+
+  std::string id() const {
+    return param(asked, "pcap_id");
+  }
+
+  void note(int status, int error_code) {
+    if (entry.action.empty())
+      return;
+    entry.status = status;
+    entry.code = error_code;
+    audit(entry);
+  }
+
+  void send(response what, int error_code = 0) {
+    note(what.status, error_code);
+    if (quota.limit > 0 && what.status != 429)
+      add_ratelimit_headers(what, quota);
+    answer->send(std::move(what));
+  }
+
+  void refuse(api_error why) {
+    const auto error_code = why.code;
+    send(failure_response(std::move(why)), error_code);
+  }
+};
+
+api::api(caf::actor_system& system, engine_handles engine, api_options options)
+  : engine_(system, std::move(engine), options.answer_timeout),
+    authenticator_(std::move(options.credentials)),
+    limits_{std::move(options.systems), options.max_time_limit_s,
+            options.max_packet_limit},
+    version_(options.version), metrics_(options.version) {}
+
+// -- the way in ---------------------------------------------------------------
+
+std::optional<api_error> api::check(call& x, right needed) const {
+  auto who = authenticator_.authenticate(x.asked);
+  if (!who)
+    return std::move(who.error());
+  x.who = *who;
+  x.entry.credential = x.who->name;
+  // Whoever is nobody learns nothing, not even what an id looks like.
+  const auto account = x.account();
+  if (!is_api_id(account))
+    return not_found();
+  if (auto refused = authorize(*x.who, account, needed))
+    return refused;
+  if (x.asked.params.count("pcap_id") != 0 && !is_api_id(x.id()))
+    return not_found();
+  return std::nullopt;
+}
+
+void api::admit(const request& asked, reply answer, right needed,
+                std::string action, step next) {
+  auto x = std::make_shared<call>();
+  x->asked = asked;
+  x->answer.emplace(std::move(answer));
+  x->entry.action = std::move(action);
+  x->entry.account_id = x->account();
+  x->entry.client_address = asked.client_address;
+  x->entry.job_id = x->id();
+  if (auto refused = check(*x, needed)) {
+    x->refuse(std::move(*refused));
+    return;
+  }
+  engine_.acquire(x->account(), [self = shared_from_this(), x,
+                                 next = std::move(next)](
+                                  const outcome<admission>& given) {
+    if (!given) {
+      self->fail(x, given.error());
+      return;
+    }
+    x->quota = {given->limit, given->window_s, given->remaining,
+                given->retry_after_ms};
+    if (given->granted) {
+      next(x);
+      return;
+    }
+    x->send(rate_limited_response(
+              "The limit of " + std::to_string(given->limit) + " requests per "
+                + std::to_string(given->window_s) + " s is reached",
+              x->quota),
+            code::rate_limited);
+  });
+}
+
+void api::fail(const call_ptr& x, const failure& why) const {
+  if (is_internal(why))
+    log_event{"http-engine-failed"}
+      .with("action", x->entry.action)
+      .with("job", x->entry.job_id)
+      .with("error", why.text)
+      .error();
+  if (why.ours && why.code == errc::rate_limited) {
+    // The collect allowance: the registry knows its size, we its wait.
+    x->send(rate_limited_response(why.text, {0, 0, 0, why.retry_after_ms}),
+            code::rate_limited);
+    return;
+  }
+  auto error = to_api_error(why);
+  const auto error_code = error.code;
+  auto what = failure_response(std::move(error));
+  if (what.status == 503)
+    what.headers.emplace_back("Retry-After", "5");
+  x->send(std::move(what), error_code);
+}
+
+// -- captures -----------------------------------------------------------------
+
+void api::create(const request& asked, reply answer) {
+  admit(asked, std::move(answer), right::write, "create",
+        [self = shared_from_this()](const call_ptr& x) {
+          auto wanted = parse_create_request(x->asked.body, self->limits_);
+          if (!wanted) {
+            const auto error_code = wanted.error().front().code;
+            x->send(failure_response(wanted.error()), error_code);
+            return;
+          }
+          wanted->spec.account_id = x->account();
+          x->entry.system = wanted->spec.system;
+          x->entry.filter = filter_text(wanted->spec.filter);
+          self->engine_.create(wanted->spec,
+                               [self, x, messages = wanted->messages](
+                                 const outcome<job_record>& record) {
+                                 if (!record) {
+                                   self->fail(x, record.error());
+                                   return;
+                                 }
+                                 x->entry.job_id = record->id;
+                                 x->send(capture_response(*record, messages));
+                               });
+        });
+}
+
+void api::list(const request& asked, reply answer) {
+  admit(asked, std::move(answer), right::read, "",
+        [self = shared_from_this()](const call_ptr& x) {
+          auto query = parse_list_request(x->asked.query);
+          if (!query) {
+            x->send(failure_response(query.error()));
+            return;
+          }
+          query->account_id = x->account();
+          self->engine_.list(
+            *query, [self, x, query = *query](const outcome<job_page>& page) {
+              if (page)
+                x->send(page_response(*page, query));
+              else
+                self->fail(x, page.error());
+            });
+        });
+}
+
+void api::get(const request& asked, reply answer) {
+  admit(asked, std::move(answer), right::read, "",
+        [self = shared_from_this()](const call_ptr& x) {
+          self->engine_.get(x->account(), x->id(),
+                            [self, x](const outcome<job_record>& record) {
+                              if (record)
+                                x->send(capture_response(*record));
+                              else
+                                self->fail(x, record.error());
+                            });
+        });
+}
+
+void api::stop(const request& asked, reply answer) {
+  admit(asked, std::move(answer), right::write, "stop",
+        [self = shared_from_this()](const call_ptr& x) {
+          self->engine_.stop(x->account(), x->id(),
+                             [self, x](const outcome<job_record>& record) {
+                               if (record)
+                                 x->send(empty_response());
+                               else
+                                 self->fail(x, record.error());
+                             });
+        });
+}
+
+void api::erase(const request& asked, reply answer) {
+  admit(asked, std::move(answer), right::write, "delete",
+        [self = shared_from_this()](const call_ptr& x) {
+          self->engine_.erase(x->account(), x->id(),
+                              [self, x](const outcome<done>& gone) {
+                                if (gone)
+                                  x->send(empty_response());
+                                else
+                                  self->fail(x, gone.error());
+                              });
+        });
+}
+
+void api::download(const request& asked, reply answer) {
+  admit(asked, std::move(answer), right::download, "download",
+        [self = shared_from_this()](const call_ptr& x) {
+          const auto format = format_of(x->asked);
+          if (!format) {
+            x->refuse(format.error());
+            return;
+          }
+          self->engine_.download(
+            x->account(), x->id(), *format,
+            [self, x, format = *format](const outcome<savefile>& file) {
+              if (file)
+                self->send_file(x, *file, format);
+              else
+                self->fail(x, file.error());
+            });
+        });
+}
+
+void api::send_file(const call_ptr& x, const savefile& file,
+                    savefile_format format) const {
+  const auto pcapng = format == savefile_format::pcapng;
+  auto what = answer_download(
+    x->asked, {file.size_bytes, file.etag,
+               pcapng ? "application/x-pcapng" : "application/vnd.tcpdump.pcap",
+               "pcap_" + x->id() + (pcapng ? ".pcapng" : ".pcap")});
+  if (!what.has_slice) {
+    x->send(std::move(what.head));
+    return;
+  }
+  x->entry.bytes = what.slice.length;
+  x->note(what.head.status, 0);
+  add_ratelimit_headers(what.head, x->quota);
+  x->answer->send_file(std::move(what.head),
+                       {file.descriptor, what.slice.offset, what.slice.length});
+}
+
+void api::ownership(const request& asked, reply answer) {
+  admit(asked, std::move(answer), right::read, "", [](const call_ptr& x) {
+    x->refuse({400, code::not_supported,
+               "Buckets are not supported: only captures of type 'simple' are",
+               ""});
+  });
+}
+
+// -- probes -------------------------------------------------------------------
+
+void api::healthz(const request&, reply answer) {
+  answer.send(status_response("ok", version_));
+}
+
+void api::readyz(const request&, reply answer) {
+  auto to = std::make_shared<reply>(std::move(answer));
+  const auto refuse = [to](const char* who) {
+    to->send(failure_response({503, code::storage_unavailable,
+                               std::string{who} + " does not answer", ""}));
+  };
+  engine_.engine_facts(probe_timeout, [self = shared_from_this(), to, refuse](
+                                        const outcome<engine_stats>& engine) {
+    if (!engine) {
+      refuse("The engine");
+      return;
+    }
+    self->engine_.storage_facts(
+      probe_timeout, [self, to, refuse](const outcome<storage_stats>& disk) {
+        if (disk)
+          to->send(status_response("ready", self->version_));
+        else
+          refuse("The storage");
+      });
+  });
+}
+
+void api::scrape(const request&, reply answer) {
+  auto to = std::make_shared<reply>(std::move(answer));
+  engine_.engine_facts(probe_timeout, [self = shared_from_this(),
+                                       to](outcome<engine_stats> engine) {
+    metrics_snapshot now;
+    if (engine)
+      now.engine = std::move(*engine);
+    self->engine_.storage_facts(
+      probe_timeout,
+      [self, to, now](const outcome<storage_stats>& disk) mutable {
+        if (disk)
+          now.storage = *disk;
+        self->render(*to, std::move(now));
+      });
+  });
+}
+
+void api::render(reply& answer, metrics_snapshot now) {
+  {
+    std::lock_guard guard{front_mutex_};
+    if (front_stats_)
+      now.front = front_stats_();
+  }
+  response what;
+  what.content_type = "text/plain; version=0.0.4; charset=utf-8";
+  what.body = metrics_.render(now);
+  answer.send(std::move(what));
+}
+
+void api::observe(const std::string& method_name, const std::string& pattern,
+                  int status, std::chrono::nanoseconds duration) {
+  metrics_.observe(method_name, pattern, status, duration);
+}
+
+void api::set_front_stats(std::function<front_stats()> source) {
+  std::lock_guard guard{front_mutex_};
+  front_stats_ = std::move(source);
+}
+
+} // namespace edgecap::http

@@ -1,0 +1,76 @@
+#pragma once
+
+#include "http/auth.hpp"
+#include "http/bridge.hpp"
+#include "http/create_request.hpp"
+#include "http/engine_errors.hpp"
+#include "http/front.hpp"
+#include "http/metrics.hpp"
+#include "http/server.hpp"
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+namespace edgecap::http {
+
+/// The handlers of the API: authenticate, authorize, draw on the allowance,
+/// ask the engine, answer. No call waits. Usable on any thread; questions that
+/// are under way keep it alive.
+class api : public std::enable_shared_from_this<api> {
+public:
+  api(caf::actor_system& system, engine_handles engine, api_options options);
+
+  // -- what an account may do -------------------------------------------------
+
+  void create(const request& asked, reply answer);
+  void list(const request& asked, reply answer);
+  void get(const request& asked, reply answer);
+  void stop(const request& asked, reply answer);
+  void erase(const request& asked, reply answer);
+  void download(const request& asked, reply answer);
+
+  /// Buckets belong to `type: full`.
+  void ownership(const request& asked, reply answer);
+
+  // -- probes: no credentials -------------------------------------------------
+
+  void healthz(const request& asked, reply answer);
+  void readyz(const request& asked, reply answer);
+  void scrape(const request& asked, reply answer);
+
+  // -- for the server ---------------------------------------------------------
+
+  /// Counts an answer; see `observer`.
+  void observe(const std::string& method_name, const std::string& pattern,
+               int status, std::chrono::nanoseconds duration);
+
+  /// Says where the frontend's figures come from; empty takes it back. When
+  /// this returns, the former source is no longer in use.
+  void set_front_stats(std::function<front_stats()> source);
+
+private:
+  struct call;
+  using call_ptr = std::shared_ptr<call>;
+  using step = std::function<void(const call_ptr&)>;
+
+  void admit(const request& asked, reply answer, right needed,
+             std::string action, step next);
+  std::optional<api_error> check(call& x, right needed) const;
+  void fail(const call_ptr& x, const failure& why) const;
+  void send_file(const call_ptr& x, const savefile& file,
+                 savefile_format format) const;
+  void render(reply& answer, metrics_snapshot now);
+
+  bridge engine_;
+  authenticator authenticator_;
+  create_limits limits_;
+  std::string version_;
+  metrics metrics_;
+  std::mutex front_mutex_; // Guards the next.
+  std::function<front_stats()> front_stats_;
+};
+
+} // namespace edgecap::http

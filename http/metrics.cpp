@@ -1,0 +1,199 @@
+#include "http/metrics.hpp"
+
+#include <prometheus/counter.h>
+#include <prometheus/family.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/metric_family.h>
+#include <prometheus/registry.h>
+#include <prometheus/text_serializer.h>
+
+#include <map>
+#include <utility>
+#include <vector>
+
+namespace edgecap::http {
+
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+
+using labels = std::vector<std::pair<std::string, std::string>>;
+
+/// Bounds of the latency histogram, in seconds (OpenTelemetry's).
+const prometheus::Histogram::BucketBoundaries latency_bounds{
+  0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10};
+
+/// One family under construction.
+class family {
+public:
+  family(std::string name, std::string help, MetricType type) {
+    family_.name = std::move(name);
+    family_.help = std::move(help);
+    family_.type = type;
+  }
+
+  family& add(std::uint64_t value, const labels& names = {}) {
+    ClientMetric metric;
+    for (const auto& [name, text] : names)
+      metric.label.push_back({name, text});
+    if (family_.type == MetricType::Counter)
+      metric.counter.value = static_cast<double>(value);
+    else
+      metric.gauge.value = static_cast<double>(value);
+    family_.metric.push_back(std::move(metric));
+    return *this;
+  }
+
+  MetricFamily take() {
+    return std::move(family_);
+  }
+
+private:
+  MetricFamily family_;
+};
+
+family counter(std::string name, std::string help) {
+  return {std::move(name), std::move(help), MetricType::Counter};
+}
+
+family gauge(std::string name, std::string help) {
+  return {std::move(name), std::move(help), MetricType::Gauge};
+}
+
+void add_engine(std::vector<MetricFamily>& to, const engine_stats& from) {
+  to.push_back(
+    counter("edgecap_captures_created_total", "Captures that were accepted.")
+      .add(from.jobs_created)
+      .take());
+  to.push_back(gauge("edgecap_captures_active", "Captures that run.")
+                 .add(from.jobs_running)
+                 .take());
+  auto ended = counter("edgecap_captures_total",
+                       "Captures that ended, by outcome and end reason.");
+  for (const auto& x : from.outcomes)
+    ended.add(x.jobs, {{"type", "simple"},
+                       {"outcome", x.success ? "success" : "failed"},
+                       {"reason", to_string(x.reason)}});
+  to.push_back(ended.take());
+  auto captured = counter("edgecap_packets_captured_total",
+                          "Packets in savefiles, of captures that ended.");
+  auto dropped = counter("edgecap_packets_dropped_total",
+                         "Matching packets that were lost, by cause, of "
+                         "captures that ended.");
+  for (const auto& x : from.interfaces) {
+    const auto with = [&x](const char* reason) {
+      return labels{
+        {"node", x.node}, {"interface", x.interface}, {"reason", reason}};
+    };
+    captured.add(x.packets_captured,
+                 {{"node", x.node}, {"interface", x.interface}});
+    dropped.add(x.dropped_by_kernel, with("kernel"))
+      .add(x.dropped_by_interface, with("interface"))
+      .add(x.dropped_by_us, with("edgecap"));
+  }
+  to.push_back(captured.take());
+  to.push_back(dropped.take());
+}
+
+void add_storage(std::vector<MetricFamily>& to, const storage_stats& from) {
+  to.push_back(gauge("edgecap_storage_captures", "Captures in the index.")
+                 .add(from.jobs)
+                 .take());
+  to.push_back(
+    gauge("edgecap_storage_bytes", "Size of all savefiles, in bytes.")
+      .add(from.savefile_bytes)
+      .take());
+  to.push_back(gauge("edgecap_storage_free_bytes",
+                     "Free space of the file system, in bytes.")
+                 .add(from.free_bytes)
+                 .take());
+  to.push_back(
+    counter("edgecap_storage_expired_total", "Captures that retention removed.")
+      .add(from.expired_jobs)
+      .take());
+}
+
+void add_front(std::vector<MetricFamily>& to, const front_stats& from) {
+  to.push_back(counter("edgecap_http_connections_total",
+                       "Connections, by what became of them.")
+                 .add(from.connections_accepted, {{"outcome", "accepted"}})
+                 .add(from.connections_refused, {{"outcome", "refused"}})
+                 .take());
+  to.push_back(gauge("edgecap_http_connections_open", "Open connections.")
+                 .add(from.connections_open)
+                 .take());
+  to.push_back(gauge("edgecap_http_requests_in_flight",
+                     "Requests that are being answered.")
+                 .add(from.in_flight)
+                 .take());
+  to.push_back(
+    gauge("edgecap_http_bodies_open", "Long bodies that are being sent.")
+      .add(from.bodies_open)
+      .take());
+  to.push_back(counter("edgecap_http_requests_refused_total",
+                       "Requests refused by framing or by a limit.")
+                 .add(from.requests_refused)
+                 .take());
+  to.push_back(counter("edgecap_http_connections_ended_total",
+                       "Connections that we ended, by cause.")
+                 .add(from.timed_out, {{"cause", "timeout"}})
+                 .add(from.stalled, {{"cause", "stalled"}})
+                 .take());
+}
+
+} // namespace
+
+class metrics::impl {
+public:
+  prometheus::Registry registry;
+  prometheus::Family<prometheus::Counter>& requests
+    = prometheus::BuildCounter()
+        .Name("edgecap_http_requests_total")
+        .Help("Answered requests.")
+        .Register(registry);
+  prometheus::Family<prometheus::Histogram>& durations
+    = prometheus::BuildHistogram()
+        .Name("edgecap_http_request_duration_seconds")
+        .Help("From the complete request to the answer.")
+        .Register(registry);
+  prometheus::Family<prometheus::Gauge>& build
+    = prometheus::BuildGauge()
+        .Name("edgecap_build_info")
+        .Help("Constant 1, labelled with the version.")
+        .Register(registry);
+};
+
+metrics::metrics(const std::string& version) : impl_(std::make_unique<impl>()) {
+  impl_->build.Add({{"version", version}}).Set(1);
+}
+
+metrics::~metrics() = default;
+
+void metrics::observe(const std::string& method_name,
+                      const std::string& pattern, int status,
+                      std::chrono::nanoseconds duration) {
+  const auto route = pattern.empty() ? std::string{"none"} : pattern;
+  impl_->requests
+    .Add({{"route", route},
+          {"method", method_name},
+          {"code", std::to_string(status)}})
+    .Increment();
+  impl_->durations.Add({{"route", route}}, latency_bounds)
+    .Observe(std::chrono::duration<double>(duration).count());
+}
+
+std::string metrics::render(const metrics_snapshot& now) const {
+  auto families = impl_->registry.Collect();
+  if (now.engine)
+    add_engine(families, *now.engine);
+  if (now.storage)
+    add_storage(families, *now.storage);
+  if (now.front)
+    add_front(families, *now.front);
+  return prometheus::TextSerializer{}.Serialize(families);
+}
+
+} // namespace edgecap::http

@@ -1,0 +1,41 @@
+#pragma once
+
+#include "actors/job_types.hpp"
+#include "http/front.hpp"
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace edgecap::http {
+
+/// What a scrape shows beside the requests that were counted. Empty parts are
+/// left out of the text: unknown is not 0.
+struct metrics_snapshot {
+  std::optional<engine_stats> engine;
+  std::optional<storage_stats> storage;
+  std::optional<front_stats> front;
+};
+
+/// Counts requests and renders everything as Prometheus text (exposition
+/// format 0.0.4). Labels are bounded: never an id, account or address. Usable
+/// on any thread.
+class metrics {
+public:
+  explicit metrics(const std::string& version);
+  ~metrics();
+
+  /// Counts one answered request; see `observer`.
+  void observe(const std::string& method_name, const std::string& pattern,
+               int status, std::chrono::nanoseconds duration);
+
+  /// The text of a scrape.
+  std::string render(const metrics_snapshot& now) const;
+
+private:
+  class impl;
+  std::unique_ptr<impl> impl_;
+};
+
+} // namespace edgecap::http
