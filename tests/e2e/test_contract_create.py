@@ -22,7 +22,7 @@ UNKNOWN_SYSTEM = 20107
 UNKNOWN_FIELD = 20400
 
 FILTER_NUMBERS = ["source_port", "destination_port", "protocol"]
-NOT_NUMBERS = [1.5, "60", True, False, None, [], [60], {}, "", "sixty"]
+NOT_NUMBERS = ["60", True, False, None, [], [60], {}, "", "sixty"]
 
 
 @pytest.fixture(scope="module")
@@ -165,6 +165,13 @@ def test_what_is_no_integral_number_is_refused(api, name, value):
     assert_refused(answer, **{name: BAD_TYPE})
 
 
+@pytest.mark.parametrize("name", ["time_limit", "packet_limit"])
+@pytest.mark.parametrize("value", [1.5, 59.999, 1e-3])
+def test_a_fraction_is_refused(api, name, value):
+    answer = post(api, body(**{name: value}))
+    assert_refused(answer, **{name: BAD_VALUE})
+
+
 # -- type and system ----------------------------------------------------------
 
 
@@ -227,7 +234,7 @@ def test_every_wrong_field_is_reported(api):
                 "source_address": "1.2.3",
                 "destination_address": 4,
                 "source_port": 65536,
-                "destination_port": 1.5,
+                "destination_port": [80],
                 "protocol": 256,
             },
         },
@@ -387,6 +394,12 @@ def test_filter_members_that_are_no_numbers_are_refused(api, name, value):
     assert_refused(answer, **{f"filter_v1__{name}": BAD_TYPE})
 
 
+@pytest.mark.parametrize("name", FILTER_NUMBERS)
+def test_a_filter_member_with_a_fraction_is_refused(api, name):
+    answer = post(api, body(filter_v1={name: 1.5}))
+    assert_refused(answer, **{f"filter_v1__{name}": BAD_VALUE})
+
+
 @pytest.mark.parametrize("port", ["source_port", "destination_port"])
 @pytest.mark.parametrize("protocol", [1, 47, 58, 0])
 def test_a_port_of_a_protocol_without_ports_is_refused(api, port, protocol):
@@ -428,7 +441,6 @@ def test_addresses_of_two_families_are_refused(api, source, destination):
 @pytest.mark.parametrize(
     "content",
     [
-        b"",
         b" ",
         b"{",
         b"{}}",
@@ -443,8 +455,6 @@ def test_addresses_of_two_families_are_refused(api, source, destination):
         b'{"a": 01}',
         b'{"a": "\\ud800"}',
         b'// remark\n{"type": "simple"}',
-        b"[" * 2000,
-        b'{"a":' * 500,
         b"\xef\xbb\xbf\xfe",
     ],
     ids=lambda content: repr(content[:30]),
@@ -454,6 +464,21 @@ def test_an_unparsable_body_is_refused_with_the_position(api, content):
     assert answer.status == 400, answer.body
     assert answer.codes == [BAD_JSON]
     assert re.search(r"\b(byte|line|column|position)\b.*\d", answer.text)
+
+
+@pytest.mark.parametrize("content", [b"[" * 2000, b'{"a":' * 500])
+def test_a_body_nested_too_deep_is_refused(api, content):
+    answer = post(api, content)
+    assert answer.status == 400, answer.body
+    assert answer.codes == [BAD_JSON]
+    assert "nested deeper than" in answer.text
+
+
+def test_an_empty_body_is_refused(api):
+    answer = post(api, b"")
+    assert answer.status == 400, answer.body
+    assert answer.codes == [BAD_JSON]
+    assert "empty" in answer.text
 
 
 @pytest.mark.parametrize(

@@ -140,11 +140,6 @@ def test_the_query_is_no_part_of_the_route(daemon):
     assert daemon.client().get("/healthz?x=y").status == 200
 
 
-def test_a_percent_encoded_route_is_the_same_route(connection):
-    connection.send(head(target=PCAPS.replace("pcaps", "%70caps")))
-    assert connection.answer(target=PCAPS).status == 200
-
-
 # -- connections --------------------------------------------------------------
 
 

@@ -286,7 +286,6 @@ def test_the_list_is_filtered(api, link):
         "per_page=x",
         "status=done",
         "type=other",
-        "page=1&page=2",
     ],
 )
 def test_a_wrong_query_is_refused(api, query):

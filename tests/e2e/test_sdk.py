@@ -25,7 +25,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 SDK = HERE / "sdk"
 CACHE = HERE.parents[1] / "build" / "e2e-sdk"
 WINDOW_S = 2
-PORT = 5353
+PORT = 40053
 
 # Sends so many packets into an interface; runs in the tests' namespace.
 SENDER = """

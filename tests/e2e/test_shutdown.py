@@ -21,7 +21,7 @@ from harness.packets import ethernet, marked, udp_ipv4
 from harness.savefiles import read_pcap, read_pcapng
 from harness.waiting import wait_until
 
-PORT = 5353
+PORT = 40053
 FILTER = {"destination_port": PORT}
 
 

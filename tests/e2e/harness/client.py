@@ -248,16 +248,45 @@ class Client:
         return job
 
 
+class _Answers:
+    """What HTTPResponse takes for a socket. It closes its file after each
+    answer; this one stays open."""
+
+    def __init__(self, connection):
+        self._connection = connection
+
+    def makefile(self, _mode):
+        return self
+
+    def readline(self, limit=-1):
+        return self._connection._incoming.readline(limit)
+
+    def read(self, size=-1):
+        return self._connection._incoming.read(size)
+
+    def readinto(self, buffer):
+        return self._connection._incoming.readinto(buffer)
+
+    def flush(self):
+        pass
+
+    def close(self):
+        pass
+
+
 class RawConnection:
     """A connection for requests that no HTTP library would send."""
 
     def __init__(self, port):
         self.socket = socket.create_connection(("127.0.0.1", port), TIMEOUT_S)
+        # One for all answers: it may hold bytes of the next one.
+        self._incoming = self.socket.makefile("rb")
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
+        self._incoming.close()
         self.socket.close()
 
     def send(self, content):
@@ -265,7 +294,7 @@ class RawConnection:
 
     def answer(self, method="GET", target="/"):
         """The next answer, checked like any other."""
-        reply = http.client.HTTPResponse(self.socket, method=method)
+        reply = http.client.HTTPResponse(_Answers(self), method=method)
         reply.begin()
         answer = Answer(reply.status, reply.headers, reply.read())
         check(method, target, answer)
@@ -274,7 +303,7 @@ class RawConnection:
     def is_closed_by_peer(self):
         """Whether the other side closes; waits for it."""
         try:
-            return self.socket.recv(1) == b""
+            return self._incoming.read(1) == b""
         except ConnectionResetError:
             return True
         except socket.timeout:
