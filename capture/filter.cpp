@@ -154,13 +154,13 @@ private:
   }
 
   /// Compares `words` words of an address, those at `offset` of the header.
-  void emit_address(const std::optional<ip_address>& address, int words,
+  void emit_address(const std::optional<ip_address>& address, std::size_t words,
                     std::uint32_t offset) {
-    for (int i = 0; address && i < words; ++i) {
+    for (std::size_t i = 0; address && i < words; ++i) {
       std::uint32_t value = 0;
-      for (int byte = 0; byte < 4; ++byte)
-        value = value << 8 | (*address)[static_cast<std::size_t>(i * 4 + byte)];
-      asm_.emit(load_word_at, offset + static_cast<std::uint32_t>(i) * 4);
+      for (std::size_t byte = 0; byte < 4; ++byte)
+        value = value << 8 | (*address)[i * 4 + byte];
+      asm_.emit(load_word_at, offset + static_cast<std::uint32_t>(i * 4));
       asm_.branch(if_equal, value, next, reject_);
     }
   }

@@ -54,6 +54,7 @@ bool before(const merge_source& x, const merge_source& y) {
 expected<link_type> common_link(const std::vector<merge_input>& inputs,
                                 const std::vector<merge_source>& sources) {
   std::vector<const merge_input*> decisive;
+  decisive.reserve(inputs.size());
   for (const auto& x : sources)
     decisive.push_back(&x.input);
   if (decisive.empty())

@@ -17,7 +17,7 @@ namespace edgecap::capture {
 /// by one thread at a time.
 class output_file {
 public:
-  static constexpr std::size_t buffer_bytes = 256 * 1024;
+  static constexpr std::size_t buffer_bytes = 256u << 10;
 
   /// Creates `file`, for its owner to write and its group to read, or empties
   /// it.

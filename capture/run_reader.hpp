@@ -26,7 +26,7 @@ struct record_place {
 class run_reader {
 public:
   /// Size of the buffer; a larger record makes it larger.
-  static constexpr std::size_t buffer_bytes = 128 * 1024;
+  static constexpr std::size_t buffer_bytes = 128u << 10;
 
   /// Opens a run and reads its header. Fails with `io` if it cannot be read,
   /// with `bad_savefile` if its header is not that of a run.

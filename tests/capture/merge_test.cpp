@@ -107,6 +107,7 @@ std::vector<run_record> sorted_records(const std::vector<run>& runs) {
 /// As libpcap shows records.
 std::vector<test::read_record> as_read(const std::vector<run_record>& records) {
   std::vector<test::read_record> result;
+  result.reserve(records.size());
   for (const auto& x : records)
     result.push_back({x.time, x.original_length,
                       std::string(reinterpret_cast<const char*>(x.data.data()),

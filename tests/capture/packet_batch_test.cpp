@@ -143,6 +143,7 @@ TEST(PacketBatch, ForgetsDisorderWhenTaken) {
 TEST(PacketBatch, PrefixIsWhatWouldHaveBeenCollected) {
   std::mt19937 random{2};
   std::vector<packet> all;
+  all.reserve(40);
   for (int i = 0; i < 40; ++i)
     all.push_back(packet_of(random() % 100, random() % 30));
   const auto collect = [&](std::size_t n) {
@@ -172,7 +173,8 @@ TEST(PacketBatch, CopiesShareTheirBytes) {
   packet_batch cut;
   {
     const auto batch = builder.take();
-    const auto copy = batch;
+    auto copy = packet_batch{};
+    copy = batch;
     EXPECT_EQ(copy.data(), batch.data());
     cut = copy.prefix(1);
     EXPECT_EQ(cut.data(), batch.data());
