@@ -10,8 +10,11 @@ LOG_LINES_SHOWN = 40
 
 def pytest_sessionstart(session):
     """Moves everything into a network namespace before a thread exists."""
-    daemons.program()
-    network.enter_namespace()
+    try:
+        daemons.program()
+        network.enter_namespace()
+    except (AssertionError, OSError) as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def pytest_runtest_setup(item):

@@ -149,8 +149,11 @@ def captured(api, system, send, **fields):
     return sent, job, classic, pcapng
 
 
-def assert_tools_read(content, directory, count):
-    """capinfos, tcpdump and tshark read the file without complaint."""
+def assert_tools_read(content, directory, count, one_link_type=True):
+    """capinfos, tcpdump and tshark read the file without complaint.
+
+    libpcap, and so tcpdump, reads files of one link type only.
+    """
     path = directory / "file"
     path.write_bytes(content)
 
@@ -174,8 +177,9 @@ def assert_tools_read(content, directory, count):
     assert f"Number of packets:   {count}\n" in infos
     if count:
         assert "Strict time order:   True" in infos
-    lines = output_of("tcpdump", "-nn", "-r", str(path)).splitlines()
-    assert len(lines) == count
+    if one_link_type:
+        lines = output_of("tcpdump", "-nn", "-r", str(path)).splitlines()
+        assert len(lines) == count
     fields = output_of(
         "tshark",
         *("-n", "-r", str(path), "-T", "fields"),
@@ -276,8 +280,8 @@ def test_mixed_link_types(api, wire, tmp_path, system, snaplen):
     ]
     assert_in_time_order(exact.records, job)
     assert_counters_add_up(job, exact.records)
-    for content in (classic, pcapng):
-        assert_tools_read(content, tmp_path, len(sent))
+    assert_tools_read(classic, tmp_path, len(sent))
+    assert_tools_read(pcapng, tmp_path, len(sent), one_link_type=False)
 
 
 @pytest.mark.parametrize(
@@ -373,11 +377,12 @@ def test_the_time_limit_ends_a_job(api, wire):
     api.wait_captured(job_id, 1)
     assert time.monotonic() - began < 1, "too slow to tell anything"
     job = api.wait_success(job_id, 5)
-    assert 1 <= time.monotonic() - began < 4
+    assert 0.99 <= time.monotonic() - began < 4
     assert job["end_reason"] == "time_limit"
     assert [r.data for r in read_pcap(api.download(job_id)).records] == [packet]
     lasted = _nanoseconds(job["finished"]) - _nanoseconds(job["submitted"])
-    assert 10**9 <= lasted < 3 * 10**9
+    # Two clocks take part: allow them some milliseconds.
+    assert 0.99e9 <= lasted < 3e9
 
 
 def test_the_time_limit_runs_without_packets(api):

@@ -123,8 +123,11 @@ def _wrong_credentials(world, method, route):
     return client.request(method, world.target(route), _body(method))
 
 
-def _unknown_id(world, method, route):
+def _not_found(world, method, route):
     target = world.target(route, UNKNOWN_ID)
+    if "{pcap_id}" not in route:
+        # What is no account id makes no route.
+        target = target.replace(ACCOUNT, "no-id")
     return world.api.request(method, target, _body(method))
 
 
@@ -150,16 +153,13 @@ def _rate_limited(world, method, route):
 ANYWHERE = {
     400: _missing_credentials,
     403: _wrong_credentials,
-    404: _unknown_id,
+    404: _not_found,
     408: _not_acceptable_head("Content-Length: 5\r\n"),
     411: _not_acceptable_head("Transfer-Encoding: chunked\r\n"),
     413: _not_acceptable_head("Content-Length: 4097\r\n"),
     417: _not_acceptable_head("Expect: x\r\n"),
     429: _rate_limited,
     431: _not_acceptable_head(f"X-Long: {'x' * 20000}\r\n"),
-    414: None,
-    501: None,
-    505: None,
 }
 
 
@@ -185,7 +185,7 @@ def _storage_full(world):
     return world.full_answer
 
 
-def _download(**headers):
+def _download(method="GET", **headers):
     def ask(world):
         target = world.target(DOWNLOAD)
         etag = world.api.get(target).header("ETag")
@@ -193,20 +193,7 @@ def _download(**headers):
             name.replace("_", "-"): value.format(etag=etag)
             for name, value in headers.items()
         }
-        return world.api.get(target, **named)
-
-    return ask
-
-
-def _head(**headers):
-    def ask(world):
-        target = world.target(DOWNLOAD)
-        etag = world.api.get(target).header("ETag")
-        named = {
-            name.replace("_", "-"): value.format(etag=etag)
-            for name, value in headers.items()
-        }
-        return world.api.request("HEAD", target, headers=named)
+        return world.api.request(method, target, headers=named)
 
     return ask
 
@@ -239,10 +226,10 @@ PARTICULAR = {
     ("GET", DOWNLOAD, 206): _download(Range="bytes=0-9"),
     ("GET", DOWNLOAD, 304): _download(If_None_Match="{etag}"),
     ("GET", DOWNLOAD, 416): _download(Range="bytes=999999-"),
-    ("HEAD", DOWNLOAD, 200): _head(),
-    ("HEAD", DOWNLOAD, 206): _head(Range="bytes=0-9"),
-    ("HEAD", DOWNLOAD, 304): _head(If_None_Match="{etag}"),
-    ("HEAD", DOWNLOAD, 416): _head(Range="bytes=999999-"),
+    ("GET", DOWNLOAD, 412): _download(If_Match='"other"'),
+    ("HEAD", DOWNLOAD, 200): _download("HEAD"),
+    ("HEAD", DOWNLOAD, 304): _download("HEAD", If_None_Match="{etag}"),
+    ("HEAD", DOWNLOAD, 412): _download("HEAD", If_Match='"other"'),
     ("GET", OWNERSHIP, 400): _simple("GET", OWNERSHIP),
     ("POST", OWNERSHIP, 400): _simple("POST", OWNERSHIP),
     ("POST", VALIDATE, 400): _simple("POST", VALIDATE),
