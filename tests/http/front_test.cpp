@@ -643,7 +643,8 @@ TEST_F(FrontTest, RefusesRequestsOverTheLimit) {
   const auto answer = client.ask("GET", "/hello");
   expect_failure(answer, 503, code::overloaded);
   EXPECT_EQ(answer.headers.at("retry-after"), "1");
-  EXPECT_EQ(server->stats().in_flight, 1u);
+  eventually("the refused request is over",
+             [this] { return server->stats().in_flight == 1; });
   to->send(text("late"));
   EXPECT_EQ(waiting.read_answer().body, "late");
   eventually("the request is over",
