@@ -1,7 +1,9 @@
 """GET and HEAD …/download: headers, ranges, conditions, formats, failures."""
 
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
@@ -9,6 +11,7 @@ from harness import network, packets
 from harness.client import RawConnection
 from harness.daemon import TOKEN, Daemon, configuration
 from harness.savefiles import read_pcap, read_pcapng
+from harness.waiting import wait_until
 
 PCAP = "application/vnd.tcpdump.pcap"
 BAD_QUERY = 20105
@@ -30,7 +33,10 @@ def daemon(link, work):
     config = configuration(
         work(),
         [link.name],
-        systems={"gone": {"interfaces": [gone.name]}},
+        systems={
+            "gone": {"interfaces": [gone.name]},
+            "whole": {"interfaces": [{"match": link.name, "snaplen": "2KiB"}]},
+        },
     )
     with Daemon(work(), config) as running:
         gone.close()
@@ -294,3 +300,41 @@ def test_a_client_that_leaves_in_the_middle_does_no_harm(daemon, path, api):
             raw.send(request * 20)
             raw.socket.recv(10)
     assert api.get(path).status == 200
+
+
+def test_a_slow_reader_costs_itself_alone(daemon, link, api):
+    """Nor does a delete take the bytes of a download away that has begun."""
+    job_id = api.create(system="whole", packet_limit=10000)["id"]
+    api.wait_capturing(job_id)
+    frame = packets.ethernet(packets.udp_ipv4(packets.marked(1, 1400)))
+
+    def complete():
+        # More than enough, should any be lost on this way.
+        for _ in range(2000):
+            link.send(frame)
+        return api.job(job_id)["status"] == "success"
+
+    wait_until("10000 packets", complete)
+    target = api.path(job_id, "/download")
+    whole = api.download(job_id)
+    assert len(whole) > 14_000_000
+    with ExitStack() as stack:
+        slow = [
+            stack.enter_context(RawConnection(daemon.port, 4096))
+            for _ in range(8)
+        ]
+        for connection in slow:
+            connection.send(
+                f"GET {target} HTTP/1.1\r\nHost: x\r\n"
+                f"Authorization: Bearer {TOKEN}\r\n\r\n".encode()
+            )
+            connection.wait_for_bytes()
+        began = time.monotonic()
+        for _ in range(50):
+            assert api.get("/healthz").status == 200
+        assert api.download(job_id) == whole
+        assert time.monotonic() - began < 5
+        api.delete(job_id)
+        assert api.get(target).status == 404
+        answer = slow[0].answer("GET", target)
+        assert (answer.status, answer.body) == (200, whole)

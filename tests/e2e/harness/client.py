@@ -248,24 +248,19 @@ class Client:
         return job
 
 
-class _Answers:
-    """What HTTPResponse takes for a socket. It closes its file after each
-    answer; this one stays open."""
+class _KeptOpen:
+    """What HTTPResponse takes for a socket. It closes the file that it gets
+    from it after each answer; this one stays open, for it may hold bytes of
+    the next."""
 
-    def __init__(self, connection):
-        self._connection = connection
+    def __init__(self, file):
+        self._file = file
+        self.readline = file.readline
+        self.read = file.read
+        self.readinto = file.readinto
 
     def makefile(self, _mode):
         return self
-
-    def readline(self, limit=-1):
-        return self._connection._incoming.readline(limit)
-
-    def read(self, size=-1):
-        return self._connection._incoming.read(size)
-
-    def readinto(self, buffer):
-        return self._connection._incoming.readinto(buffer)
 
     def flush(self):
         pass
@@ -277,9 +272,14 @@ class _Answers:
 class RawConnection:
     """A connection for requests that no HTTP library would send."""
 
-    def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), TIMEOUT_S)
-        # One for all answers: it may hold bytes of the next one.
+    def __init__(self, port, receive_buffer_bytes=None):
+        self.socket = socket.socket()
+        self.socket.settimeout(TIMEOUT_S)
+        if receive_buffer_bytes:
+            self.socket.setsockopt(
+                socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes
+            )
+        self.socket.connect(("127.0.0.1", port))
         self._incoming = self.socket.makefile("rb")
 
     def __enter__(self):
@@ -294,11 +294,17 @@ class RawConnection:
 
     def answer(self, method="GET", target="/"):
         """The next answer, checked like any other."""
-        reply = http.client.HTTPResponse(_Answers(self), method=method)
+        reply = http.client.HTTPResponse(
+            _KeptOpen(self._incoming), method=method
+        )
         reply.begin()
         answer = Answer(reply.status, reply.headers, reply.read())
         check(method, target, answer)
         return answer
+
+    def wait_for_bytes(self):
+        """Waits until an answer begins, and leaves it where it is."""
+        assert self._incoming.peek(1)
 
     def is_closed_by_peer(self):
         """Whether the other side closes; waits for it."""
