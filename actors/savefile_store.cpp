@@ -147,16 +147,16 @@ std::optional<std::uint32_t> run_of(const std::string& name) {
   return result;
 }
 
-/// Id of the job that a file below `savefiles/` belongs to, if the name is one
-/// of ours.
-std::optional<std::string> owner_of(const std::string& name) {
+/// Id of the job that a file below `savefiles/` belongs to, as a part of its
+/// name; empty if the name is none of ours.
+std::string_view owner_of(std::string_view name) {
   static constexpr std::array<std::string_view, 4> endings{
     ".pcap", ".pcapng", ".pcap.part", ".pcapng.part"};
-  auto id = name.substr(0, id_length);
-  const auto rest = std::string_view{name}.substr(id.size());
+  const auto id = name.substr(0, id_length);
+  const auto rest = name.substr(id.size());
   if (!is_job_id(id)
       || std::find(endings.begin(), endings.end(), rest) == endings.end())
-    return std::nullopt;
+    return {};
   return id;
 }
 
@@ -465,8 +465,8 @@ stored<std::vector<std::string>> savefile_store::jobs_with_files() const {
     return names;
   std::set<std::string> result;
   for (const auto& name : *names)
-    if (auto id = owner_of(name))
-      result.insert(std::move(*id));
+    if (const auto id = owner_of(name); !id.empty())
+      result.emplace(id);
   return std::vector<std::string>{result.begin(), result.end()};
 }
 
