@@ -5,10 +5,7 @@ if(EDGECAP_CCACHE)
   find_program(CCACHE_PROGRAM ccache)
 endif()
 if(CCACHE_PROGRAM)
-  # pch_defines,time_macros: what ccache(1) asks for with precompiled headers.
-  set(CMAKE_CXX_COMPILER_LAUNCHER
-      ${CMAKE_COMMAND} -E env "CCACHE_SLOPPINESS=pch_defines,time_macros"
-      ${CCACHE_PROGRAM})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
 endif()
 
 add_library(edgecap_options INTERFACE)
@@ -18,9 +15,6 @@ target_compile_options(edgecap_options INTERFACE
   $<$<BOOL:${EDGECAP_WERROR}>:-Werror>
   # CAF_ADD_ATOM defines constants that not every file uses.
   $<$<CXX_COMPILER_ID:Clang>:-Wno-unused-const-variable>)
-if(CCACHE_PROGRAM AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  target_compile_options(edgecap_options INTERFACE -fpch-preprocess)
-endif()
 if(EDGECAP_SANITIZE)
   target_compile_options(edgecap_options INTERFACE
     -fsanitize=${EDGECAP_SANITIZE} -fno-omit-frame-pointer

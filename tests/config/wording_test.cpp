@@ -34,11 +34,12 @@ TEST(WordingTest, DoesNotCompareEndlessWords) {
 }
 
 TEST(WordingTest, QuotesOnOneBoundedLine) {
-  EXPECT_EQ(quoted("eth0"), "'eth0'");
-  EXPECT_EQ(quoted("a\nb\x7F"), "'a\\x0ab\\x7f'");
-  EXPECT_EQ(quoted(std::string(65, 'x')), '\'' + std::string(64, 'x') + "...'");
+  EXPECT_EQ(config::quoted("eth0"), "'eth0'");
+  EXPECT_EQ(config::quoted("a\nb\x7F"), "'a\\x0ab\\x7f'");
+  EXPECT_EQ(config::quoted(std::string(65, 'x')),
+            '\'' + std::string(64, 'x') + "...'");
   // The two bytes of U+00E9 lie across the cut: no half of it is left.
-  EXPECT_EQ(quoted(std::string(63, 'x') + "\xC3\xA9"),
+  EXPECT_EQ(config::quoted(std::string(63, 'x') + "\xC3\xA9"),
             '\'' + std::string(63, 'x') + "...'");
 }
 
