@@ -188,12 +188,12 @@ const checks = {
 
   async "an unknown id"() {
     const id = "0".repeat(32);
-    for (const promise of [
-      pcaps(withToken).get(id, { account_id }),
-      pcaps(withToken).stop(id, { account_id }),
-      pcaps(withToken).download.get(id, { account_id }),
+    for (const ask of [
+      () => pcaps(withToken).get(id, { account_id }),
+      () => pcaps(withToken).stop(id, { account_id }),
+      () => pcaps(withToken).download.get(id, { account_id }),
     ])
-      await rejects(promise, Cloudflare.NotFoundError, 404, [20200]);
+      await rejects(ask(), Cloudflare.NotFoundError, 404, [20200]);
   },
 
   async "a download that is not ready"() {
