@@ -99,9 +99,13 @@ bool connection::sends_without_pause() {
   if (++burst_ < max_burst)
     return false;
   burst_ = 0;
-  auto waiting = 0;
-  return framer_.size() > 0
-         || (::ioctl(*socket_, FIONREAD, &waiting) == 0 && waiting > 0);
+  return framer_.size() > 0 || input_waits();
+}
+
+/// Whether the kernel has input that the I/O thread did not read yet.
+bool connection::input_waits() const {
+  auto bytes = 0;
+  return ::ioctl(*socket_, FIONREAD, &bytes) == 0 && bytes > 0;
 }
 
 void connection::disconnected() {
@@ -205,8 +209,12 @@ void connection::sweep(clock::time_point now) {
     return close();
   if (phase_ == phase::answering || phase_ == phase::closed || now < deadline_)
     return;
-  if (phase_ != phase::closing)
+  if (phase_ != phase::closing) {
+    // Then the I/O thread is late, not the client.
+    if (input_waits())
+      return;
     host_->timed_out();
+  }
   if (phase_ != phase::head && phase_ != phase::body)
     return close();
   refuse(lock, {408,

@@ -146,6 +146,7 @@ private:
   void pump(lock_type& lock);
   void wait_for_more();
   bool sends_without_pause();
+  bool input_waits() const;
   void answered(bool keep_alive);
   void refuse(lock_type& lock, const api_error& error);
   void swallow(std::size_t bytes);

@@ -20,6 +20,7 @@
 #include <deque>
 #include <filesystem>
 #include <functional>
+#include <future>
 #include <memory>
 #include <mutex>
 #include <stdexcept>
@@ -165,6 +166,12 @@ protected:
        [](const request&, reply to) {
          to.send(text(std::string(64u << 10, 'm')));
        }},
+      {method::get, "/block",
+       [this](const request&, reply to) {
+         blocked.set_value();
+         unblock.get_future().wait_for(patience);
+         to.send(text("unblocked"));
+       }},
       {method::get, "/nothing",
        [](const request&, reply to) {
          response answer;
@@ -230,6 +237,8 @@ protected:
 
   front_options options;
   waiting_room later;
+  std::promise<void> blocked; ///< A handler blocks its thread,
+  std::promise<void> unblock; ///< and is to go on.
   std::shared_ptr<const int> file = sparse_file();
 
 private:
@@ -732,6 +741,25 @@ TEST_F(FrontTest, DoesNotTimeOutARequestThatIsBeingServed) {
   EXPECT_EQ(silent.read_until_close(), "") << "meanwhile timeouts pass";
   to->send(text("late"));
   EXPECT_EQ(client.read_answer().body, "late");
+}
+
+// The client has sent in time, but the only I/O thread was busy.
+TEST_F(FrontTest, DoesNotBlameAClientForALateThread) {
+  options.threads = 1;
+  options.header_timeout = 500ms;
+  start();
+  auto client = connect();
+  auto silent = connect();
+  auto busy = connect();
+  eventually("all are connected",
+             [this] { return server->stats().connections_open == 3; });
+  busy.request("GET", "/block");
+  ASSERT_EQ(blocked.get_future().wait_for(patience), std::future_status::ready);
+  client.request("GET", "/hello");
+  EXPECT_EQ(silent.read_until_close(), "") << "meanwhile the timeout passes";
+  unblock.set_value();
+  EXPECT_EQ(busy.read_answer().status, 200);
+  EXPECT_EQ(client.read_answer().body, "hello");
 }
 
 // -- slow readers and downloads -----------------------------------------------
