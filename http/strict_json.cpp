@@ -99,11 +99,15 @@ public:
                 pointer_of(open_.size())};
       return false;
     }
-    fault_ = {400, code::bad_json,
-              "The body is not valid JSON at " + place(position) + ": "
-                + complaint(error.what()),
-              ""};
+    fault_ = not_json(position, complaint(error.what()));
     return false;
+  }
+
+  /// @param position Of the byte at fault, from 1.
+  api_error not_json(std::size_t position, const std::string& why) const {
+    return {400, code::bad_json,
+            "The body is not valid JSON at " + place(position) + ": " + why,
+            ""};
   }
 
 private:
@@ -200,6 +204,10 @@ tl::expected<nlohmann::json, api_error> parse_strict(std::string_view text) {
     return tl::unexpected<api_error>{
       {400, code::bad_json, "The body is empty; it must be a JSON object", ""}};
   builder events{text};
+  // The parser takes a NUL for the end and would not look behind it.
+  if (const auto nul = text.find('\0'); nul != std::string_view::npos)
+    return tl::unexpected<api_error>{
+      events.not_json(nul + 1, "syntax error - a NUL byte")};
   if (json::sax_parse(text.begin(), text.end(), &events))
     return events.take();
   return tl::unexpected<api_error>{events.fault()};
