@@ -90,17 +90,16 @@ TEST(ValidateTest, ListensElsewhereBehindAProxyOnly) {
 
 TEST(ValidateTest, AcceptsEqualSizes) {
   EXPECT_EQ(
-    faults_of(minimal
-              + "capture: {ring: 1MiB, batch: 1MiB, credit: 1MiB}\n"),
+    faults_of(minimal + "capture: {ring: 1MiB, batch: 1MiB, credit: 1MiB}\n"),
     "");
 }
 
 TEST(ValidateTest, ComparesWithDefaultsToo) {
   EXPECT_EQ(faults_of(minimal + "capture:\n  batch: 4MiB\n"),
-            "f:8: capture.ring: 2MiB is less than capture.batch, 4MiB: a batch "
-            "is read from the ring\n"
             "f:8: capture.credit: 1MiB is less than capture.batch, 4MiB: a "
-            "sampler could never send a whole batch\n");
+            "sampler could never send a whole batch\n"
+            "f:8: capture.ring: 2MiB is less than capture.batch, 4MiB: a batch "
+            "is read from the ring\n");
 }
 
 TEST(ValidateTest, NamesSystemsByLettersDigitsAndTwoSigns) {
@@ -138,9 +137,9 @@ std::string missing(const std::string& yaml,
 }
 
 TEST(MissingInterfacesTest, FindsNamesAndGlobsThatFit) {
-  const auto text = minimal + "      \n"
-                    + "  more:\n    interfaces: ['e*', "
-                      "'veth[0-9]', {match: eth?}]\n";
+  const auto text = minimal + R"(  more:
+    interfaces: ["e*", "veth[0-9]", {match: "eth?"}]
+)";
   EXPECT_EQ(missing(text, {"lo", "eth0", "veth1"}), "");
 }
 
