@@ -189,7 +189,7 @@ protected:
     }
   }
 
-  test::scoped_directory directory;
+  test::temp_directory directory;
   fs::path pcap = directory / "merged.pcap";
   fs::path pcapng = directory / "merged.pcapng";
   merge_options options{

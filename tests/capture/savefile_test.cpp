@@ -30,7 +30,7 @@ protected:
     return scan_run(file);
   }
 
-  test::scoped_directory directory;
+  test::temp_directory directory;
   std::filesystem::path file = directory / "run";
 };
 

@@ -2,30 +2,10 @@
 
 #include "capture/savefile.hpp"
 
-#include <sys/wait.h>
-
-#include <cerrno>
 #include <cstdio>
-#include <cstdlib>
-#include <fstream>
-#include <iterator>
 #include <stdexcept>
-#include <system_error>
 
 namespace edgecap::test {
-
-scoped_directory::scoped_directory() {
-  auto pattern
-    = (std::filesystem::temp_directory_path() / "edgecap-test-XXXXXX").string();
-  if (::mkdtemp(pattern.data()) == nullptr)
-    throw std::system_error{errno, std::generic_category(), "mkdtemp"};
-  path_ = pattern;
-}
-
-scoped_directory::~scoped_directory() {
-  std::error_code error;
-  std::filesystem::remove_all(path_, error);
-}
 
 std::string run_bytes(capture::link_type link,
                       const std::vector<run_record>& records) {
@@ -44,22 +24,8 @@ std::string run_bytes(capture::link_type link,
   return result;
 }
 
-void write_file(const std::filesystem::path& file, const std::string& content) {
-  std::ofstream out{file, std::ios::binary | std::ios::trunc};
-  out << content << std::flush;
-  if (!out)
-    throw std::runtime_error{"cannot write " + file.string()};
-}
-
-std::string read_file(const std::filesystem::path& file) {
-  std::ifstream in{file, std::ios::binary};
-  if (!in)
-    throw std::runtime_error{"cannot read " + file.string()};
-  return {std::istreambuf_iterator<char>{in}, {}};
-}
-
 program_result run_program(const std::string& command) {
-  const scoped_directory scratch;
+  const temp_directory scratch;
   const auto errors = scratch / "errors";
   const auto whole = "{ " + command + "; } 2>'" + errors.string() + "'";
   auto* pipe = ::popen(whole.c_str(), "r");

@@ -1,10 +1,10 @@
 #pragma once
 
 #include "capture/packet_batch.hpp"
+#include "tests/support/temp_directory.hpp"
 
 #include <cstddef>
 #include <cstdint>
-#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -22,34 +22,9 @@ struct run_record {
   }
 };
 
-/// A directory that is removed with all that is in it.
-class scoped_directory {
-public:
-  /// @throws std::system_error
-  scoped_directory();
-
-  ~scoped_directory();
-
-  scoped_directory(const scoped_directory&) = delete;
-  scoped_directory& operator=(const scoped_directory&) = delete;
-
-  std::filesystem::path operator/(const std::string& name) const {
-    return path_ / name;
-  }
-
-private:
-  std::filesystem::path path_;
-};
-
 /// The bytes of a run with these records.
 std::string run_bytes(capture::link_type link,
                       const std::vector<run_record>& records);
-
-/// @throws std::runtime_error
-void write_file(const std::filesystem::path& file, const std::string& content);
-
-/// @throws std::runtime_error
-std::string read_file(const std::filesystem::path& file);
 
 /// What a program said and how it ended.
 struct program_result {

@@ -19,6 +19,10 @@ public:
     return path_;
   }
 
+  std::filesystem::path operator/(const std::string& name) const {
+    return path_ / name;
+  }
+
 private:
   std::filesystem::path path_;
 };
