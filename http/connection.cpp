@@ -205,16 +205,16 @@ void connection::refuse(lock_type& lock, const api_error& error) {
 
 void connection::sweep(clock::time_point now) {
   lock_type lock(mutex_);
-  if (phase_ == phase::idle && host_->draining())
+  if (phase_ == phase::idle && host_->draining() && !input_waits())
     return close();
   if (phase_ == phase::answering || phase_ == phase::closed || now < deadline_)
     return;
-  if (phase_ != phase::closing) {
-    // Then the I/O thread is late, not the client.
-    if (input_waits())
-      return;
-    host_->timed_out();
-  }
+  if (phase_ == phase::closing)
+    return reset();
+  // Then the I/O thread is late, not the client.
+  if (input_waits())
+    return;
+  host_->timed_out();
   if (phase_ != phase::head && phase_ != phase::body)
     return close();
   refuse(lock, {408,
@@ -226,25 +226,38 @@ void connection::sweep(clock::time_point now) {
 
 void connection::close_if_idle() {
   const lock_type lock(mutex_);
-  if (phase_ == phase::fresh || phase_ == phase::idle)
+  // What waits to be read is a request that is still to be refused politely.
+  if ((phase_ == phase::fresh || phase_ == phase::idle) && !input_waits())
     close();
 }
 
 void connection::abort() {
   const lock_type lock(mutex_);
-  close();
+  if (phase_ == phase::answering)
+    reset();
+  else
+    close();
 }
 
 void connection::swallow(std::size_t bytes) {
   swallowed_bytes_ += bytes;
   if (swallowed_bytes_ > max_swallowed_bytes)
-    close();
+    reset();
 }
 
 void connection::begin_closing() {
   phase_ = phase::closing;
   deadline_ = clock::now() + linger_timeout;
   ::shutdown(*socket_, SHUT_WR);
+}
+
+/// Ends a connection that has bytes on their way. An orderly end would leave
+/// unsent ones to the kernel, and a client that still sends with a closed
+/// window, until it gives up after a minute.
+void connection::reset() {
+  const linger at_once{1, 0};
+  ::setsockopt(*socket_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  close();
 }
 
 /// Pistache's I/O thread sees the end of the input and closes its descriptor.

@@ -151,6 +151,7 @@ private:
   void refuse(lock_type& lock, const api_error& error);
   void swallow(std::size_t bytes);
   void begin_closing();
+  void reset();
   void close();
 
   const std::shared_ptr<connection_host> host_;
