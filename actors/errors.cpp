@@ -38,8 +38,10 @@ caf::error make_error(errc code, std::string text) {
   return caf::make_error(code, std::move(text));
 }
 
-caf::error make_rate_limited(std::string text, std::uint64_t retry_after_ms) {
-  return caf::make_error(errc::rate_limited, std::move(text), retry_after_ms);
+caf::error make_rate_limited(std::string text,
+                             const exhausted_allowance& allowance) {
+  return caf::make_error(errc::rate_limited, std::move(text), allowance.limit,
+                         allowance.window_s, allowance.retry_after_ms);
 }
 
 failure describe(const caf::error& err) {
@@ -52,8 +54,11 @@ failure describe(const caf::error& err) {
     const auto& context = err.context();
     if (context.match_element<std::string>(0))
       result.text = context.get_as<std::string>(0);
-    if (context.size() > 1 && context.match_element<std::uint64_t>(1))
-      result.retry_after_ms = context.get_as<std::uint64_t>(1);
+    if (context.match_elements<std::string, std::uint32_t, std::uint32_t,
+                               std::uint64_t>())
+      result.exhausted
+        = {context.get_as<std::uint32_t>(1), context.get_as<std::uint32_t>(2),
+           context.get_as<std::uint64_t>(3)};
     return result;
   }
   result.timeout = err == caf::sec::request_timeout;

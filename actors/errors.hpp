@@ -31,8 +31,16 @@ std::string to_string(errc x);
 /// An error with its text.
 caf::error make_error(errc code, std::string text);
 
-/// `errc::rate_limited` with the time until the next attempt may succeed.
-caf::error make_rate_limited(std::string text, std::uint64_t retry_after_ms);
+/// What an allowance is, and when there is some of it again.
+struct exhausted_allowance {
+  std::uint32_t limit = 0;          ///< Operations per window.
+  std::uint32_t window_s = 0;       ///< Length of the window.
+  std::uint64_t retry_after_ms = 0; ///< Until the next attempt may succeed.
+};
+
+/// `errc::rate_limited` with what a client needs to know of the allowance.
+caf::error make_rate_limited(std::string text,
+                             const exhausted_allowance& allowance);
 
 /// An error taken apart, for those who speak to the outside.
 struct failure {
@@ -42,7 +50,7 @@ struct failure {
   errc code = errc::storage_unavailable;
   bool timeout = false;
   std::string text;
-  std::uint64_t retry_after_ms = 0;
+  exhausted_allowance exhausted; ///< For `errc::rate_limited`.
 };
 
 /// Takes any error of the actor layer apart.

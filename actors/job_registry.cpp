@@ -94,12 +94,12 @@ caf::result<job_record> job_registry_state::create(job_spec spec) {
           admitted(std::move(spec), promise, accepted);
           return;
         }
-        create_failed(promise,
-                      make_rate_limited(
-                        "the limit of " + std::to_string(answer.limit)
-                          + " collect request(s) per "
-                          + std::to_string(answer.window_s) + " s is reached",
-                        answer.retry_after_ms));
+        create_failed(
+          promise, make_rate_limited(
+                     "the limit of " + std::to_string(answer.limit)
+                       + " collect request(s) per "
+                       + std::to_string(answer.window_s) + " s is reached",
+                     {answer.limit, answer.window_s, answer.retry_after_ms}));
       },
       [this, promise](caf::error& err) mutable {
         create_failed(promise, std::move(err));

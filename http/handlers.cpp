@@ -150,8 +150,9 @@ void api::fail(const call_ptr& x, const failure& why) const {
       .with("error", why.text)
       .error();
   if (why.ours && why.code == errc::rate_limited) {
-    // The collect allowance: the registry knows its size, we its wait.
-    x->send(rate_limited_response(why.text, {0, 0, 0, why.retry_after_ms}),
+    const auto& used_up = why.exhausted;
+    x->send(rate_limited_response(why.text, {used_up.limit, used_up.window_s, 0,
+                                             used_up.retry_after_ms}),
             code::rate_limited);
     return;
   }

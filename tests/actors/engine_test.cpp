@@ -446,7 +446,7 @@ TEST_F(Engine, AdmitsOneCollectRequestPerMinuteAndAccount) {
   advance(20s, 1s);
   const auto refused = failure_of(try_create(spec()));
   EXPECT_EQ(refused.code, errc::rate_limited);
-  EXPECT_EQ(refused.retry_after_ms, 40000u);
+  EXPECT_EQ(refused.exhausted.retry_after_ms, 40000u);
   auto foreign = spec();
   foreign.account_id = other_account;
   EXPECT_TRUE(try_create(foreign));

@@ -101,11 +101,13 @@ TEST_F(Messages, KeepTheRest) {
 }
 
 TEST_F(Messages, KeepErrorsWithTheirText) {
-  const auto err = make_rate_limited("wait", 1234);
+  const auto err = make_rate_limited("wait", {1, 60, 1234});
   const auto copy = describe(round_trip(err));
   EXPECT_EQ(copy.code, errc::rate_limited);
   EXPECT_EQ(copy.text, "wait");
-  EXPECT_EQ(copy.retry_after_ms, 1234u);
+  EXPECT_EQ(copy.exhausted.limit, 1u);
+  EXPECT_EQ(copy.exhausted.window_s, 60u);
+  EXPECT_EQ(copy.exhausted.retry_after_ms, 1234u);
 }
 
 TEST(Names, GoBothWays) {

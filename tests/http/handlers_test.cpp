@@ -405,6 +405,17 @@ TEST_F(HandlersTest, RefusesBeyondTheGeneralAllowance) {
   EXPECT_THAT(engine->calls, IsEmpty());
 }
 
+TEST_F(HandlersTest, RefusesBeyondTheCollectAllowance) {
+  engine->error = make_rate_limited("one per minute", {1, 60, 59'001});
+  const auto x = call(create_call);
+  EXPECT_EQ(refusal(x), status_and_code(429, 20300));
+  EXPECT_EQ(x.header("Retry-After"), "60");
+  EXPECT_EQ(x.header("retry-after-ms"), "59001");
+  EXPECT_EQ(x.header("Ratelimit"), "\"default\";r=0;t=60");
+  EXPECT_EQ(x.header("Ratelimit-Policy"), "\"default\";q=1;w=60");
+  EXPECT_EQ(x.body().at("errors").at(0).at("message"), "one per minute");
+}
+
 TEST_F(HandlersTest, SaysSoIfTheLimiterFails) {
   gate->error = make_error(errc::shutting_down, "ending");
   EXPECT_EQ(refusal(call(list_call)), status_and_code(503, 20303));
@@ -637,6 +648,12 @@ TEST_F(HandlersTest, AuditsRefusalsWithoutSecrets) {
   EXPECT_EQ(last().at("credential"), "reader");
   EXPECT_EQ(last().at("code"), 10001);
   EXPECT_FALSE(last().contains("bytes"));
+  engine->error = make_rate_limited("one per minute", {1, 60, 1});
+  call(create_call);
+  EXPECT_EQ(last().at("status"), 429);
+  EXPECT_EQ(last().at("code"), 20300);
+  EXPECT_EQ(last().at("job"), "");
+  EXPECT_EQ(last().at("system"), "lab");
   gate->given.granted = false;
   call(create_call);
   EXPECT_EQ(last().at("status"), 429);
