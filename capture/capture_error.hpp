@@ -36,8 +36,7 @@ using expected = tl::expected<T, capture_error>;
 /// Builds the unexpected side of an `expected`.
 inline tl::unexpected<capture_error> fail(capture_errc code,
                                           std::string message) {
-  return tl::unexpected<capture_error>{
-    capture_error{code, std::move(message)}};
+  return tl::unexpected<capture_error>{capture_error{code, std::move(message)}};
 }
 
 } // namespace edgecap::capture

@@ -22,9 +22,8 @@ response failure_response(const std::vector<api_error>& errors) {
   result.status = errors.empty() ? 500 : errors.front().status;
   result.content_type = "application/json";
   // Text from outside may be no UTF-8; an error must not fail on it.
-  result.body
-    = envelope.dump(-1, ' ', false,
-                    nlohmann::ordered_json::error_handler_t::replace);
+  result.body = envelope.dump(-1, ' ', false,
+                              nlohmann::ordered_json::error_handler_t::replace);
   return result;
 }
 
