@@ -19,10 +19,11 @@ caf::error no_download(const job_record& record) {
   if (record.phase == job_phase::failed)
     return make_error(errc::no_savefile, "capture " + record.id + " failed: "
                                            + record.error_message);
+  // Whoever downloads knows one word for every phase before the end.
   return make_error(errc::not_ready,
-                    "capture " + record.id + " is " + to_string(record.phase)
-                      + "; its file can be downloaded when its status is "
-                        "success");
+                    "capture " + record.id
+                      + " is pending; its file can be downloaded when its "
+                        "status is success");
 }
 
 } // namespace

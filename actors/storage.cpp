@@ -295,9 +295,9 @@ caf::result<savefile> storage_state::download(const std::string& account,
     return unknown(id);
   const auto& record = **found;
   if (!is_terminal(record.phase))
-    return make_error(errc::not_ready, "capture " + id + " is "
-                                         + to_string(record.phase)
-                                         + ": it has no savefile yet");
+    return make_error(errc::not_ready, "capture " + id
+                                         + " is pending: it has no savefile "
+                                           "yet");
   if (record.phase == job_phase::failed)
     return make_error(errc::no_savefile, why_failed(record));
   const auto expected = format == savefile_format::pcap ? record.savefile_bytes

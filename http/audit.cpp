@@ -2,12 +2,25 @@
 
 #include "actors/log_event.hpp"
 
+#include <string_view>
+
 namespace edgecap::http {
+
+namespace {
+
+/// A refusal is the client's affair, a failure is ours.
+std::string_view outcome_of(int status) {
+  if (status < 400)
+    return "done";
+  return status < 500 ? "refused" : "failed";
+}
+
+} // namespace
 
 void audit(const audit_entry& entry) {
   log_event line{"audit"};
   line.with("action", entry.action)
-    .with("outcome", entry.status < 400 ? "done" : "refused")
+    .with("outcome", outcome_of(entry.status))
     .with("account", entry.account_id)
     .with("credential", entry.credential)
     .with("client", entry.client_address)

@@ -100,6 +100,7 @@ std::string content_range(const byte_slice& slice, std::uint64_t size) {
 response with_validator(response head, const std::string& quoted_etag) {
   head.headers.emplace_back("ETag", quoted_etag);
   head.headers.emplace_back("Accept-Ranges", "bytes");
+  head.headers.emplace_back("Cache-Control", "private, no-cache");
   return head;
 }
 
@@ -112,6 +113,7 @@ download_answer answer_download(const request& asked,
   download_answer result;
   const auto if_match = asked.header("if-match");
   if (!if_match.empty() && !lists(if_match, etag, false)) {
+    result.error_code = code::precondition_failed;
     result.head = with_validator(
       failure_response({412, code::precondition_failed,
                         "The file is not the one that If-Match names", ""}),
@@ -130,6 +132,7 @@ download_answer answer_download(const request& asked,
       && (if_range.empty() || trim(if_range) == etag))
     range = parse_range(asked.header("range"), size);
   if (range.kind == range_kind::unsatisfiable) {
+    result.error_code = code::range_not_satisfiable;
     result.head = with_validator(
       failure_response({416, code::range_not_satisfiable,
                         "The range lies outside of the file, which has "

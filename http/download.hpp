@@ -32,6 +32,7 @@ struct representation {
 struct download_answer {
   /// Status and headers; complete for 304, 412 and 416.
   response head;
+  int error_code = 0; ///< Of 412 and 416.
   /// Whether `slice` of the representation is the body (200 and 206).
   bool has_slice = false;
   byte_slice slice;

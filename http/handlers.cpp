@@ -6,6 +6,8 @@
 #include "http/json.hpp"
 #include "http/list_request.hpp"
 
+#include <algorithm>
+#include <string_view>
 #include <utility>
 
 namespace edgecap::http {
@@ -22,6 +24,11 @@ api_error not_found() {
 std::string param(const request& asked, const char* name) {
   const auto i = asked.params.find(name);
   return i == asked.params.end() ? std::string{} : i->second;
+}
+
+bool has_header(const response& what, std::string_view name) {
+  return std::any_of(what.headers.begin(), what.headers.end(),
+                     [name](const auto& x) { return x.first == name; });
 }
 
 /// pcap, unless `?format=` says otherwise.
@@ -73,6 +80,10 @@ struct api::call {
     note(what.status, error_code);
     if (quota.limit > 0 && what.status != 429)
       add_ratelimit_headers(what, quota);
+    // Shared caches know `Authorization`, but not `X-Auth-Key`. What has a
+    // validator says itself how it may be kept.
+    if (!has_header(what, "Cache-Control"))
+      what.headers.emplace_back("Cache-Control", "no-store");
     answer->send(std::move(what));
   }
 
@@ -276,10 +287,10 @@ void api::send_file(const call_ptr& x, const savefile& file,
                pcapng ? "application/x-pcapng" : "application/vnd.tcpdump.pcap",
                "pcap_" + x->id() + (pcapng ? ".pcapng" : ".pcap")});
   if (!what.has_slice) {
-    x->send(std::move(what.head));
+    x->send(std::move(what.head), what.error_code);
     return;
   }
-  x->entry.bytes = what.slice.length;
+  x->entry.bytes = x->asked.method == method::head ? 0 : what.slice.length;
   x->note(what.head.status, 0);
   add_ratelimit_headers(what.head, x->quota);
   x->answer->send_file(std::move(what.head),

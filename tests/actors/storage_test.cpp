@@ -1023,7 +1023,7 @@ TEST_F(StorageTest, DownloadsWhatIsReady) {
   EXPECT_EQ(failure_of(download(1)).code, errc::unknown_job);
   const auto record = captured(1);
   EXPECT_EQ(failure_of(download(1)).code, errc::not_ready);
-  EXPECT_THAT(failure_of(download(1)).text, HasSubstr("is capturing"));
+  EXPECT_THAT(failure_of(download(1)).text, HasSubstr("is pending"));
   ASSERT_TRUE(seal(record));
   const auto file = download(1);
   ASSERT_TRUE(file) << failure_of(file).text;

@@ -70,8 +70,10 @@ TEST(AuditTest, TellsTheBytesOfADownloadEvenIfNone) {
   EXPECT_EQ(line_of(x).at("bytes"), 0);
   for (const auto status : {200, 206, 304})
     EXPECT_EQ((x.status = status, line_of(x).at("outcome")), "done");
-  for (const auto status : {400, 404, 500})
+  for (const auto status : {400, 404, 429})
     EXPECT_EQ((x.status = status, line_of(x).at("outcome")), "refused");
+  for (const auto status : {500, 503, 507})
+    EXPECT_EQ((x.status = status, line_of(x).at("outcome")), "failed");
 }
 
 TEST(AuditTest, CannotBeForged) {

@@ -479,6 +479,7 @@ TEST_F(HandlersTest, GetsStopsAndErases) {
   for (const auto& what : {stop_call, operations[4]}) {
     const auto x = call(what);
     EXPECT_EQ(x.head.status, 204) << what.name;
+    EXPECT_EQ(x.header("Cache-Control"), "no-store");
     EXPECT_EQ(x.head.body, "");
     EXPECT_EQ(x.head.content_type, "");
   }
@@ -498,6 +499,7 @@ TEST_F(HandlersTest, DownloadsAFile) {
   EXPECT_EQ(part.file->length, 10u);
   EXPECT_EQ(part.head.content_type, "application/vnd.tcpdump.pcap");
   EXPECT_EQ(part.header("Content-Range"), "bytes 10-19/1000");
+  EXPECT_EQ(part.header("Cache-Control"), "private, no-cache");
   EXPECT_EQ(part.header("Content-Disposition"),
             "attachment; filename=\"pcap_" + job_id + ".pcap\"");
   asked = make_request(download_call);
@@ -518,6 +520,7 @@ TEST_F(HandlersTest, DownloadsNothingIfNothingIsToBeSent) {
   asked.headers["if-none-match"] = "\"tag\"";
   const auto same = call(download_call.handle, asked);
   EXPECT_EQ(same.head.status, 304);
+  EXPECT_EQ(same.header("Cache-Control"), "private, no-cache");
   EXPECT_FALSE(same.file);
   asked = make_request(download_call);
   asked.headers["range"] = "bytes=1000-";
