@@ -153,7 +153,7 @@ void job_registry_state::withdraw(job_record record) {
 void job_registry_state::start(job_record record,
                                caf::actor_clock::time_point accepted) {
   const auto limit = std::chrono::seconds{record.spec.time_limit_s};
-  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(
     accepted + limit - self->clock().now());
   const auto handle = self->spawn<caf::monitored>(
     job, record, std::max(left, std::chrono::milliseconds{0}),

@@ -64,8 +64,7 @@ live_session::live_session(source_options options,
   add_credit(options_.initial_credit_bytes);
 }
 
-// -- other threads
-// -------------------------------------------------------------
+// -- other threads ------------------------------------------------------------
 
 void live_session::grant(std::uint64_t bytes) {
   constexpr auto most = std::numeric_limits<std::uint64_t>::max();
@@ -111,8 +110,7 @@ void live_session::post_opened(opened_interface result) {
   with_.loop->wake(shared_from_this());
 }
 
-// -- the reactor's thread
-// ------------------------------------------------------
+// -- the reactor's thread -----------------------------------------------------
 
 void live_session::on_wake() {
   inbox news;
@@ -301,8 +299,7 @@ void live_session::close() {
   });
 }
 
-// -- credit
-// --------------------------------------------------------------------
+// -- credit -------------------------------------------------------------------
 
 void live_session::add_credit(std::uint64_t bytes) {
   constexpr auto most = std::numeric_limits<std::int64_t>::max();
@@ -326,8 +323,7 @@ void live_session::feed() {
   with_.loop->change(*this, reactor::interest::readable);
 }
 
-// -- counts
-// --------------------------------------------------------------------
+// -- counts -------------------------------------------------------------------
 
 void live_session::take_kernel_counts() {
   const auto counts = interface_->take_counts();

@@ -36,8 +36,7 @@ public:
   live_session(source_options options,
                std::shared_ptr<source_listener> listener, services with);
 
-  // -- for any thread; the caller wakes the session in the reactor after each
-  // --
+  // -- for any thread; the caller then wakes the session ----------------------
 
   /// See `packet_source`.
   void grant(std::uint64_t bytes);
@@ -51,8 +50,7 @@ public:
   /// See `packet_source`.
   source_counters counters() const;
 
-  // -- for whoever created it
-  // --------------------------------------------------
+  // -- for whoever created it -------------------------------------------------
 
   /// Has a helper open the interface.
   void start();
@@ -60,8 +58,7 @@ public:
   /// Ends the session with `why` in place of opening the interface.
   void refuse(capture_error why);
 
-  // -- for the reactor
-  // ---------------------------------------------------------
+  // -- for the reactor --------------------------------------------------------
 
   void on_wake() override;
   void on_ready(std::uint32_t events) override;
