@@ -460,7 +460,7 @@ stored<std::vector<std::string>> savefile_store::jobs_with_runs() const {
 }
 
 stored<std::vector<std::string>> savefile_store::jobs_with_files() const {
-  const auto names = names_in(directory() / "savefiles");
+  auto names = names_in(directory() / "savefiles");
   if (!names)
     return names;
   std::set<std::string> result;
