@@ -273,7 +273,7 @@ caf::result<caf::ok_atom> job_registry_state::erase(const std::string& account,
 
 void job_registry_state::erase_stored(const std::string& account,
                                       const std::string& id,
-                                      ok_promise promise) {
+                                      const ok_promise& promise) {
   self->request(peers.storage, request_timeout, atom::erase_v, account, id)
     .then([promise](caf::ok_atom) { promise.deliver(caf::ok_atom_v); },
           [promise](caf::error& err) { promise.deliver(std::move(err)); });

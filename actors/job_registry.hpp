@@ -113,7 +113,7 @@ private:
   void start(job_record record, caf::actor_clock::time_point accepted);
   void create_failed(record_promise& promise, caf::error why);
   void erase_stored(const std::string& account, const std::string& id,
-                    ok_promise promise);
+                    const ok_promise& promise);
   void answer_shutdown_if_done();
   static void add(engine_stats& to, const job_record& record);
 };
