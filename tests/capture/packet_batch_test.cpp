@@ -64,7 +64,7 @@ TEST(PacketBatch, HoldsWhatWasAppended) {
     for (int round = 0; round < 20; ++round) {
       std::vector<packet> expected;
       std::uint64_t captured = 0;
-      const auto wanted = std::size_t{random() % 500};
+      const auto wanted = static_cast<std::size_t>(random() % 500);
       while (expected.size() < wanted) {
         const auto next = packet_of(random() % 1500, random(), random() % 256);
         if (!append(builder, next))
