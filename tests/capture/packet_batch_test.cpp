@@ -66,7 +66,8 @@ TEST(PacketBatch, HoldsWhatWasAppended) {
       std::uint64_t captured = 0;
       const auto wanted = static_cast<std::size_t>(random() % 500);
       while (expected.size() < wanted) {
-        const auto next = packet_of(random() % 1500, random(), random() % 256);
+        const auto next = packet_of(
+          random() % 1500, static_cast<unix_ns>(random()), random() % 256);
         if (!append(builder, next))
           break;
         expected.push_back(next);

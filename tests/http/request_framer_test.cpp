@@ -266,7 +266,7 @@ INSTANTIATE_TEST_SUITE_P(
     refusal{"user info", "GET http://u@h/ HTTP/1.1\r\nHost: a\r\n\r\n", 400},
     refusal{"no authority", "GET http:///x HTTP/1.1\r\nHost: a\r\n\r\n", 400},
     refusal{"other scheme", "GET ftp://h/ HTTP/1.1\r\nHost: a\r\n\r\n", 400},
-    refusal{"NUL", std::string("GET /\0 HTTP/1.1\r\n\r\n", 20), 400},
+    refusal{"NUL", std::string("GET /\0 HTTP/1.1\r\n\r\n", 19), 400},
     refusal{"NULs", std::string(50, '\0'), 400},
     refusal{"TLS", std::string("\x16\x03\x01\x02\x00\x01\x00", 7), 400},
     refusal{"bare LF", "GET / HTTP/1.1\nHost: a\n\n", 400},
