@@ -5,13 +5,19 @@ if(EDGECAP_CCACHE)
   find_program(CCACHE_PROGRAM ccache)
 endif()
 if(CCACHE_PROGRAM)
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE_PROGRAM})
+  # Paths below the sources count as relative ones: what one clone compiled
+  # serves the next.
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
+      "CCACHE_BASEDIR=${PROJECT_SOURCE_DIR}" CCACHE_NOHASHDIR=1
+      ${CCACHE_PROGRAM})
 endif()
 
 add_library(edgecap_options INTERFACE)
 target_include_directories(edgecap_options INTERFACE "${PROJECT_SOURCE_DIR}")
 target_compile_options(edgecap_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+  # Debug information and __FILE__ do not tell where it was built.
+  "-ffile-prefix-map=${PROJECT_SOURCE_DIR}=."
   $<$<BOOL:${EDGECAP_WERROR}>:-Werror>
   # CAF_ADD_ATOM defines constants that not every file uses.
   $<$<CXX_COMPILER_ID:Clang>:-Wno-unused-const-variable>)
