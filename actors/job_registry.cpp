@@ -14,6 +14,10 @@ namespace {
 /// Pause between two attempts to make the end of a job durable.
 constexpr std::chrono::seconds settle_interval{5};
 
+/// Interfaces that the totals tell apart. Names come and go with containers and
+/// tunnels; those beyond share one entry without a name.
+constexpr std::size_t max_interface_totals = 1000;
+
 /// Why a job that is still with us has no file to download.
 caf::error no_download(const job_record& record) {
   if (record.phase == job_phase::failed)
@@ -337,16 +341,18 @@ void job_registry_state::add(engine_stats& to, const job_record& record) {
     to.outcomes.push_back({record.reason, success, 1});
   else
     ++outcome->jobs;
+  to.bytes_captured += record.bytes_captured;
   for (const auto& report : record.interfaces) {
     auto i = std::find_if(
       to.interfaces.begin(), to.interfaces.end(), [&](const auto& x) {
         return x.node == report.node && x.interface == report.interface;
       });
     if (i == to.interfaces.end()) {
-      to.interfaces.push_back({});
+      if (to.interfaces.size() < max_interface_totals)
+        to.interfaces.push_back({report.node, report.interface});
+      else if (to.interfaces.size() == max_interface_totals)
+        to.interfaces.push_back({"", ""});
       i = std::prev(to.interfaces.end());
-      i->node = report.node;
-      i->interface = report.interface;
     }
     i->packets_captured += report.packets_captured;
     i->dropped_by_kernel += report.dropped_by_kernel.value_or(0);

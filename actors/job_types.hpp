@@ -1,5 +1,6 @@
 #pragma once
 
+#include "capture/descriptor.hpp"
 #include "capture/filter.hpp"
 #include "capture/packet_batch.hpp"
 #include "capture/packet_source.hpp"
@@ -118,8 +119,7 @@ struct job_page {
 /// A file to download. The descriptor is open, so that retention or a delete
 /// cannot take the bytes away from a download that has begun.
 struct savefile {
-  /// Closes the descriptor with its last owner.
-  std::shared_ptr<const int> descriptor;
+  capture::shared_descriptor descriptor;
   std::uint64_t size_bytes = 0;
   /// Strong validator, unquoted: changes whenever the bytes do.
   std::string etag;
@@ -166,7 +166,6 @@ struct engine_stats {
     std::string node;
     std::string interface;
     std::uint64_t packets_captured = 0;
-    std::uint64_t bytes_captured = 0;
     std::uint64_t dropped_by_kernel = 0;
     std::uint64_t dropped_by_interface = 0;
     std::uint64_t dropped_by_us = 0;
@@ -178,6 +177,7 @@ struct engine_stats {
   };
   std::uint64_t jobs_created = 0;
   std::uint64_t jobs_running = 0;
+  std::uint64_t bytes_captured = 0; ///< Sum of the captured lengths.
   std::vector<outcome_total> outcomes;
   std::vector<interface_totals> interfaces;
 };

@@ -81,8 +81,8 @@ template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f,
                                         engine_stats::interface_totals& x) {
   return f(caf::meta::type_name("interface_totals"), x.node, x.interface,
-           x.packets_captured, x.bytes_captured, x.dropped_by_kernel,
-           x.dropped_by_interface, x.dropped_by_us);
+           x.packets_captured, x.dropped_by_kernel, x.dropped_by_interface,
+           x.dropped_by_us);
 }
 
 template <class Inspector>
@@ -94,7 +94,7 @@ typename Inspector::result_type inspect(Inspector& f,
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, engine_stats& x) {
   return f(caf::meta::type_name("engine_stats"), x.jobs_created, x.jobs_running,
-           x.outcomes, x.interfaces);
+           x.bytes_captured, x.outcomes, x.interfaces);
 }
 
 template <class Inspector>

@@ -22,6 +22,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+using capture::unique_descriptor;
+
 /// Nobody but the service and its group sees packets.
 constexpr mode_t directory_mode = 0750;
 constexpr mode_t file_mode = 0640;
@@ -46,33 +48,8 @@ tl::unexpected<store_error> system_failure(const std::string& what,
                        what + ": " + words(error));
 }
 
-/// A descriptor that closes itself.
-class descriptor {
-public:
-  explicit descriptor(int fd) : fd_(fd) {}
-
-  descriptor(const descriptor&) = delete;
-  descriptor& operator=(const descriptor&) = delete;
-
-  ~descriptor() {
-    if (fd_ >= 0)
-      ::close(fd_);
-  }
-
-  int get() const {
-    return fd_;
-  }
-
-  int release() {
-    return std::exchange(fd_, -1);
-  }
-
-private:
-  int fd_;
-};
-
 stored<void> sync_directory(const fs::path& directory) {
-  const descriptor fd{
+  const unique_descriptor fd{
     ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   if (fd.get() < 0 || ::fsync(fd.get()) != 0)
     return system_failure("sync directory " + directory.string());
@@ -173,13 +150,13 @@ stored<std::vector<std::string>> names_in(const fs::path& directory) {
   return result;
 }
 
-stored<int> lock(const fs::path& file) {
-  descriptor fd{
+stored<unique_descriptor> lock(const fs::path& file) {
+  unique_descriptor fd{
     ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, file_mode)};
   if (fd.get() < 0)
     return system_failure("open lock file " + file.string());
   if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0)
-    return fd.release();
+    return fd;
   const auto error = errno;
   if (error == EWOULDBLOCK)
     return store_failure(store_errc::unavailable,
@@ -198,15 +175,10 @@ bool is_job_id(std::string_view x) {
 
 // -- opening ------------------------------------------------------------------
 
-savefile_store::savefile_store(options opts, int lock_fd)
-  : options_(std::move(opts)), lock_fd_(lock_fd) {}
+savefile_store::savefile_store(options opts, unique_descriptor lock)
+  : options_(std::move(opts)), lock_(std::move(lock)) {}
 
-savefile_store::~savefile_store() {
-  for (auto& [id, runs] : runs_)
-    for (auto& [run, x] : runs)
-      close_descriptor(x);
-  ::close(lock_fd_);
-}
+savefile_store::~savefile_store() = default;
 
 stored<std::unique_ptr<savefile_store>> savefile_store::open(options opts) {
   const auto& root = opts.directory;
@@ -219,11 +191,11 @@ stored<std::unique_ptr<savefile_store>> savefile_store::open(options opts) {
   if (auto made = make_directory(root); !made)
     return tl::unexpected<store_error>{made.error()};
   // Before anything else is touched.
-  const auto fd = lock(root / "lock");
+  auto fd = lock(root / "lock");
   if (!fd)
     return tl::unexpected<store_error>{fd.error()};
   std::unique_ptr<savefile_store> result{
-    new savefile_store{std::move(opts), *fd}};
+    new savefile_store{std::move(opts), std::move(*fd)}};
   for (const auto* name : {"jobs", "savefiles"})
     if (auto made = make_directory(result->directory() / name); !made)
       return tl::unexpected<store_error>{made.error()};
@@ -249,21 +221,21 @@ stored<void> savefile_store::append(const std::string& id, std::uint32_t run,
   if (x.info.packets > 0 && x.info.link != batch.link())
     return store_failure(store_errc::unavailable,
                          what + ": its link type changed");
-  if (x.fd < 0)
+  if (!x.fd)
     if (auto opened = open_descriptor(id, run, x); !opened)
       return opened;
   x.last_used = ++clock_;
   const auto header = capture::savefile_header(
     batch.link(), run_snaplen_bytes, capture::time_precision::nanoseconds);
   const auto header_bytes = x.info.packets == 0 ? header.size() : 0;
-  const auto error = write_all(x.fd,
+  const auto error = write_all(x.fd.get(),
                                {as_iovec(header.data(), header_bytes),
                                 as_iovec(batch.data(), batch.size_bytes())},
                                x.size_bytes);
   if (error != 0) {
     // Should this fail too, the next batch overwrites the torn tail or the
     // seal cuts it off: `size_bytes` knows where the last whole record ends.
-    if (::ftruncate(x.fd, static_cast<off_t>(x.size_bytes)) != 0)
+    if (::ftruncate(x.fd.get(), static_cast<off_t>(x.size_bytes)) != 0)
       close_descriptor(x);
     return system_failure("write " + run_path(id, run).string(), error);
   }
@@ -421,7 +393,7 @@ stored<savefile> savefile_store::open_savefile(const std::string& id,
   if (!is_job_id(id))
     return store_failure(store_errc::unavailable,
                          "open savefile of job " + id + ": invalid job id");
-  descriptor fd{::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)};
+  unique_descriptor fd{::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)};
   struct stat status {};
   if (fd.get() < 0 || ::fstat(fd.get(), &status) != 0)
     return system_failure("open savefile " + file.string());
@@ -432,11 +404,7 @@ stored<savefile> savefile_store::open_savefile(const std::string& id,
   result.etag = id + (format == savefile_format::pcap ? "-pcap-" : "-pcapng-")
                 + std::to_string(result.size_bytes) + "-"
                 + std::to_string(modified_ns);
-  result.descriptor
-    = std::shared_ptr<const int>(new int{fd.release()}, [](const int* x) {
-        ::close(*x);
-        delete x;
-      });
+  result.descriptor = share(std::move(fd));
   return result;
 }
 
@@ -507,18 +475,18 @@ stored<void> savefile_store::open_descriptor(const std::string& id,
     if (auto made = make_directory(runs_path(id)); !made)
       return made;
   const auto file = run_path(id, run);
-  x.fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
-                file_mode);
-  if (x.fd < 0)
+  x.fd = unique_descriptor{::open(
+    file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, file_mode)};
+  if (!x.fd)
     return system_failure("open " + file.string());
   ++open_count_;
   return {};
 }
 
 void savefile_store::close_descriptor(open_run& x) {
-  if (x.fd < 0)
+  if (!x.fd)
     return;
-  ::close(std::exchange(x.fd, -1));
+  x.fd = {};
   --open_count_;
 }
 
@@ -526,7 +494,7 @@ void savefile_store::close_least_recently_used() {
   open_run* oldest = nullptr;
   for (auto& [id, runs] : runs_)
     for (auto& [run, x] : runs)
-      if (x.fd >= 0 && (!oldest || x.last_used < oldest->last_used))
+      if (x.fd && (!oldest || x.last_used < oldest->last_used))
         oldest = &x;
   if (oldest)
     close_descriptor(*oldest);

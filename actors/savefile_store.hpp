@@ -2,6 +2,7 @@
 
 #include "actors/job_types.hpp"
 #include "actors/store_error.hpp"
+#include "capture/descriptor.hpp"
 #include "capture/merge.hpp"
 #include "capture/packet_batch.hpp"
 #include "capture/savefile.hpp"
@@ -127,13 +128,13 @@ private:
   /// A run, with its descriptor while that is open.
   struct open_run {
     run_info info;
-    int fd = -1;
+    capture::unique_descriptor fd;
     std::uint64_t size_bytes = 0; ///< Up to the last whole record.
     unix_ns last_time = 0;        ///< Of the youngest record so far.
     std::uint64_t last_used = 0;  ///< Value of `clock_`.
   };
 
-  savefile_store(options opts, int lock_fd);
+  savefile_store(options opts, capture::unique_descriptor lock);
 
   std::filesystem::path runs_path(const std::string& id) const;
   std::filesystem::path run_path(const std::string& id,
@@ -148,7 +149,7 @@ private:
   stored<void> adopt_run(const std::string& id, std::uint32_t run);
 
   const options options_;
-  const int lock_fd_;
+  const capture::unique_descriptor lock_;
   std::unordered_map<std::string, std::map<std::uint32_t, open_run>> runs_;
   std::size_t open_count_ = 0;
   std::uint64_t clock_ = 0;

@@ -2,6 +2,7 @@
 
 #include <caf/actor_cast.hpp>
 #include <caf/scoped_actor.hpp>
+#include <caf/sec.hpp>
 #include <caf/send.hpp>
 
 #include <thread>
@@ -60,9 +61,11 @@ caf::error engine::wait_for_storage(std::chrono::milliseconds patience) {
              [&](caf::error& err) { failure = std::move(err); });
   if (!failure)
     return caf::none;
-  // An actor that quit says why in its DOWN message only.
-  self->receive([&](const caf::down_msg& down) { failure = down.reason; },
-                caf::after(std::chrono::seconds(0)) >> [] {});
+  // An actor that quit says why in its DOWN message only, which may come after
+  // the request has bounced.
+  if (failure == caf::sec::request_receiver_down)
+    self->receive([&](const caf::down_msg& down) { failure = down.reason; },
+                  caf::after(patience) >> [] {});
   return failure;
 }
 

@@ -1,5 +1,7 @@
 #include "capture/live_interface.hpp"
 
+#include "capture/descriptor.hpp"
+
 #include <pcap/pcap.h>
 #include <tins/sniffer.h>
 
@@ -45,31 +47,6 @@ constexpr auto settle_timeout = std::chrono::seconds{2};
 
 /// Added to the wake interval where it alone tells that the ring is empty.
 constexpr auto settle_margin = std::chrono::milliseconds{50};
-
-/// A descriptor that is closed at the end of the scope.
-class scoped_descriptor {
-public:
-  explicit scoped_descriptor(int descriptor) : descriptor_(descriptor) {}
-
-  ~scoped_descriptor() {
-    reset();
-  }
-
-  scoped_descriptor(const scoped_descriptor&) = delete;
-  scoped_descriptor& operator=(const scoped_descriptor&) = delete;
-
-  int get() const {
-    return descriptor_;
-  }
-
-  void reset() {
-    if (descriptor_ >= 0)
-      ::close(std::exchange(descriptor_, -1));
-  }
-
-private:
-  int descriptor_;
-};
 
 capture_errc classify(int error) {
   switch (error) {
@@ -243,7 +220,7 @@ live_interface::open(const source_options& options) {
   const auto attempt = "open interface " + options.interface;
   // Asks first, since libtins reports neither codes nor, for some errors, a
   // text.
-  scoped_descriptor probe{::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)};
+  unique_descriptor probe{::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0)};
   if (probe.get() < 0)
     return fail_errno(attempt, errno);
   const auto facts = inspect(probe.get(), options.interface);
@@ -271,7 +248,7 @@ live_interface::open(const source_options& options) {
   // (packet_release in the kernel's net/packet/af_packet.c). Packets are
   // processed inside RCU read sections, so that afterwards none is under way
   // that passed before the filter was attached.
-  probe.reset();
+  probe = {};
   if (auto ok = result->start(options); !ok)
     return tl::unexpected<capture_error>{std::move(ok.error())};
   return result;

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "capture/capture_error.hpp"
-#include "capture/unique_descriptor.hpp"
+#include "capture/descriptor.hpp"
 
 #include <cstddef>
 #include <cstdint>

@@ -1,9 +1,9 @@
 #pragma once
 
 #include "capture/capture_error.hpp"
+#include "capture/descriptor.hpp"
 #include "capture/packet_batch.hpp"
 #include "capture/savefile.hpp"
-#include "capture/unique_descriptor.hpp"
 
 #include <cstddef>
 #include <cstdint>

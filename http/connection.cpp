@@ -16,7 +16,8 @@ constexpr std::string_view continue_line = "HTTP/1.1 100 Continue\r\n\r\n";
 } // namespace
 
 connection::connection(std::shared_ptr<connection_host> host,
-                       connection_options options, descriptor socket,
+                       connection_options options,
+                       capture::shared_descriptor socket,
                        std::string client_address,
                        std::shared_ptr<io_thread> thread)
   : host_(std::move(host)), options_(options), socket_(std::move(socket)),

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "http/descriptor.hpp"
+#include "capture/descriptor.hpp"
 #include "http/errors.hpp"
 #include "http/message.hpp"
 #include "http/request_framer.hpp"
@@ -86,7 +86,7 @@ public:
 
   /// @param socket a nonblocking duplicate of the client's socket.
   connection(std::shared_ptr<connection_host> host, connection_options options,
-             descriptor socket, std::string client_address,
+             capture::shared_descriptor socket, std::string client_address,
              std::shared_ptr<io_thread> thread);
 
   // -- for the I/O thread -----------------------------------------------------
@@ -156,7 +156,7 @@ private:
 
   const std::shared_ptr<connection_host> host_;
   const connection_options options_;
-  const descriptor socket_;
+  const capture::shared_descriptor socket_;
   const std::string client_address_;
   const std::shared_ptr<io_thread> thread_;
   std::atomic<bool> gone_{false};

@@ -49,7 +49,7 @@ inline constexpr int overloaded = 20302;          ///< 503
 inline constexpr int shutting_down = 20303;       ///< 503
 inline constexpr int storage_unavailable = 20304; ///< 503
 inline constexpr int storage_full = 20305;        ///< 507
-inline constexpr int engine_timeout = 20306;      ///< 504
+inline constexpr int engine_timeout = 20306;      ///< 504; 503 of /readyz
 inline constexpr int internal = 20307;            ///< 500
 // -- ours: messages (not errors)
 inline constexpr int unknown_field = 20400; ///< A field was ignored.

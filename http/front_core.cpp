@@ -75,7 +75,8 @@ front_core::~front_core() {
 // -- connections --------------------------------------------------------------
 
 std::shared_ptr<connection>
-front_core::connected(descriptor socket, std::string client_address,
+front_core::connected(capture::shared_descriptor socket,
+                      std::string client_address,
                       std::shared_ptr<io_thread> thread) {
   // A peer that has vanished, or never reads, is noticed by the kernel, too.
   const auto user_timeout
@@ -249,7 +250,7 @@ bool front_core::reserve_download(file_slice& file) {
     return false;
   }
   const auto* number = file.descriptor.get();
-  file.descriptor = std::shared_ptr<const int>(
+  file.descriptor = capture::shared_descriptor(
     number, [core = shared_from_this(),
              owner = std::move(file.descriptor)](const int*) mutable {
       owner.reset();

@@ -1,7 +1,7 @@
 #pragma once
 
+#include "capture/descriptor.hpp"
 #include "http/connection.hpp"
-#include "http/descriptor.hpp"
 #include "http/front.hpp"
 #include "http/listener.hpp"
 #include "http/message.hpp"
@@ -42,7 +42,7 @@ public:
   // -- connections ----------------------------------------------------------
 
   std::shared_ptr<connection>
-  connected(descriptor socket, std::string client_address,
+  connected(capture::shared_descriptor socket, std::string client_address,
             std::shared_ptr<io_thread> thread) override;
   void disconnected(const std::shared_ptr<connection>& which) override;
 

@@ -7,6 +7,7 @@
 #include "http/list_request.hpp"
 
 #include <algorithm>
+#include <array>
 #include <string_view>
 #include <utility>
 
@@ -31,23 +32,38 @@ bool has_header(const response& what, std::string_view name) {
                      [name](const auto& x) { return x.first == name; });
 }
 
+/// Parameters of the query that mean something somewhere.
+constexpr std::array<std::string_view, 5> query_parameters{
+  "page", "per_page", "status", "type", "format"};
+
+/// Which of two values is meant, nobody can tell.
+std::optional<api_error> refuse_repeated(const request& asked) {
+  for (const auto known : query_parameters) {
+    const auto given
+      = std::count_if(asked.query.begin(), asked.query.end(),
+                      [known](const auto& x) { return x.first == known; });
+    if (given > 1)
+      return api_error{400, code::bad_query,
+                       std::string{known} + " is given " + std::to_string(given)
+                         + " times; it must be given once",
+                       ""};
+  }
+  return std::nullopt;
+}
+
 /// pcap, unless `?format=` says otherwise.
 tl::expected<savefile_format, api_error> format_of(const request& asked) {
-  auto result = savefile_format::pcap;
-  for (const auto& [name, value] : asked.query) {
-    if (name != "format")
-      continue;
-    if (value == "pcapng")
-      result = savefile_format::pcapng;
-    else if (value == "pcap")
-      result = savefile_format::pcap;
-    else
-      return tl::unexpected<api_error>{api_error{
-        400, code::bad_query,
-        "format is '" + value.substr(0, 32) + "'; it must be pcap or pcapng",
-        ""}};
-  }
-  return result;
+  const auto i
+    = std::find_if(asked.query.begin(), asked.query.end(),
+                   [](const auto& x) { return x.first == "format"; });
+  if (i == asked.query.end() || i->second == "pcap")
+    return savefile_format::pcap;
+  if (i->second == "pcapng")
+    return savefile_format::pcapng;
+  return tl::unexpected<api_error>{api_error{
+    400, code::bad_query,
+    "format is '" + i->second.substr(0, 32) + "'; it must be pcap or pcapng",
+    ""}};
 }
 
 } // namespace
@@ -116,7 +132,7 @@ std::optional<api_error> api::check(call& x, right needed) const {
     return refused;
   if (x.asked.params.count("pcap_id") != 0 && !is_api_id(x.id()))
     return not_found();
-  return std::nullopt;
+  return refuse_repeated(x.asked);
 }
 
 void api::admit(const request& asked, reply answer, right needed,
@@ -313,14 +329,14 @@ void api::healthz(const request&, reply answer) {
 
 void api::readyz(const request&, reply answer) {
   auto to = std::make_shared<reply>(std::move(answer));
-  const auto refuse = [to](const char* who) {
-    to->send(failure_response({503, code::storage_unavailable,
-                               std::string{who} + " does not answer", ""}));
+  const auto refuse = [to](int error_code, const char* who) {
+    to->send(failure_response(
+      {503, error_code, std::string{who} + " does not answer", ""}));
   };
   engine_.engine_facts(probe_timeout, [self = shared_from_this(), to, refuse](
                                         const outcome<engine_stats>& engine) {
     if (!engine) {
-      refuse("The engine");
+      refuse(code::engine_timeout, "The engine");
       return;
     }
     self->engine_.storage_facts(
@@ -328,7 +344,7 @@ void api::readyz(const request&, reply answer) {
         if (disk)
           to->send(status_response("ready", self->version_));
         else
-          refuse("The storage");
+          refuse(code::storage_unavailable, "The storage");
       });
   });
 }

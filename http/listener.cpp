@@ -82,7 +82,7 @@ public:
     if (fd < 0)
       throw std::system_error(errno, std::system_category(),
                               "create an eventfd");
-    wake_up_ = own_descriptor(fd);
+    wake_up_ = capture::unique_descriptor{fd};
   }
 
   void resume_later(std::shared_ptr<connection> which) override {
@@ -115,11 +115,11 @@ public:
   }
 
   int fd() const {
-    return *wake_up_;
+    return wake_up_.get();
   }
 
 private:
-  descriptor wake_up_;
+  capture::unique_descriptor wake_up_;
   std::mutex mutex_;
   bool closed_ = false;
   std::vector<std::shared_ptr<connection>> waiting_;
@@ -224,7 +224,7 @@ private:
     const auto fd = ::fcntl(peer.fd(), F_DUPFD_CLOEXEC, 0);
     if (fd >= 0)
       accepted = state_->owner->connected(
-        own_descriptor(fd), client_address(peer),
+        share(capture::unique_descriptor{fd}), client_address(peer),
         static_cast<http::transport*>(transport())->thread());
     else
       log_event{"http-no-descriptor"}

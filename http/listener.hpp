@@ -1,7 +1,7 @@
 #pragma once
 
+#include "capture/descriptor.hpp"
 #include "http/connection.hpp"
-#include "http/descriptor.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -16,7 +16,7 @@ public:
 
   /// A client has connected. Returns null to end the connection at once.
   virtual std::shared_ptr<connection>
-  connected(descriptor socket, std::string client_address,
+  connected(capture::shared_descriptor socket, std::string client_address,
             std::shared_ptr<io_thread> thread)
     = 0;
 

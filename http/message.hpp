@@ -1,5 +1,7 @@
 #pragma once
 
+#include "capture/descriptor.hpp"
+
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -49,7 +51,7 @@ struct response {
 
 /// Part of an open file, sent as a body.
 struct file_slice {
-  std::shared_ptr<const int> descriptor;
+  capture::shared_descriptor descriptor;
   std::uint64_t offset = 0;
   std::uint64_t length = 0;
 };

@@ -80,6 +80,10 @@ void add_engine(std::vector<MetricFamily>& to, const engine_stats& from) {
   to.push_back(ended.take());
   auto captured = counter("edgecap_packets_captured_total",
                           "Packets in savefiles, of captures that ended.");
+  to.push_back(counter("edgecap_bytes_captured_total",
+                       "Captured lengths of these packets, in bytes.")
+                 .add(from.bytes_captured)
+                 .take());
   auto dropped = counter("edgecap_packets_dropped_total",
                          "Matching packets that were lost, by cause, of "
                          "captures that ended.");

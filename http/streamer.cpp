@@ -24,10 +24,10 @@ constexpr std::size_t max_events = 256;
 /// the timeout after which all clients are looked at again.
 constexpr int stall_checks = 4;
 
-descriptor checked(int fd, const char* what) {
+capture::unique_descriptor checked(int fd, const char* what) {
   if (fd < 0)
     throw std::system_error(errno, std::system_category(), what);
-  return own_descriptor(fd);
+  return capture::unique_descriptor{fd};
 }
 
 /// sendfile(2) has no MSG_NOSIGNAL; a SIGPIPE goes to the thread that caused
@@ -72,7 +72,7 @@ streamer::streamer(std::chrono::milliseconds stall_timeout)
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.ptr = nullptr;
-  if (::epoll_ctl(*epoll_, EPOLL_CTL_ADD, *wake_up_, &event) != 0)
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_up_.get(), &event) != 0)
     throw std::system_error(errno, std::system_category(), "watch an eventfd");
   thread_ = std::thread([this] { run(); });
 }
@@ -113,7 +113,8 @@ void streamer::stop() {
 void streamer::wake() const {
   // Fails only if the counter is full, and then the thread wakes anyway.
   const std::uint64_t one = 1;
-  [[maybe_unused]] const auto written = ::write(*wake_up_, &one, sizeof one);
+  [[maybe_unused]] const auto written
+    = ::write(wake_up_.get(), &one, sizeof one);
 }
 
 void streamer::run() {
@@ -124,9 +125,9 @@ void streamer::run() {
     std::min<std::int64_t>(stall_timeout_.count() / stall_checks, 1000), 1);
   auto next_check = clock::now();
   for (;;) {
-    const auto count
-      = ::epoll_wait(*epoll_, events.data(), static_cast<int>(events.size()),
-                     open_.empty() ? -1 : static_cast<int>(interval));
+    const auto count = ::epoll_wait(
+      epoll_.get(), events.data(), static_cast<int>(events.size()),
+      open_.empty() ? -1 : static_cast<int>(interval));
     auto fresh = take_inbox();
     if (!fresh)
       break;
@@ -151,7 +152,8 @@ void streamer::run() {
 /// The wake-up is consumed before the state is looked at, so that none is lost.
 std::optional<std::vector<transfer>> streamer::take_inbox() {
   std::uint64_t count = 0;
-  [[maybe_unused]] const auto drained = ::read(*wake_up_, &count, sizeof count);
+  [[maybe_unused]] const auto drained
+    = ::read(wake_up_.get(), &count, sizeof count);
   const std::lock_guard<std::mutex> lock(mutex_);
   if (stopped_)
     return std::nullopt;
@@ -165,7 +167,8 @@ void streamer::start(std::vector<transfer> fresh) {
     epoll_event event{};
     event.events = EPOLLOUT;
     event.data.ptr = &added;
-    if (::epoll_ctl(*epoll_, EPOLL_CTL_ADD, *added.job.socket, &event) != 0)
+    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, *added.job.socket, &event)
+        != 0)
       finish(added, false);
   }
 }
@@ -205,7 +208,7 @@ send_progress streamer::pump(entry& which) {
 
 void streamer::finish(entry& which, bool complete) {
   // Fails only if it was not added, and then there is nothing to delete.
-  ::epoll_ctl(*epoll_, EPOLL_CTL_DEL, *which.job.socket, nullptr);
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, *which.job.socket, nullptr);
   const auto position
     = std::find_if(open_.begin(), open_.end(),
                    [&which](const entry& e) { return &e == &which; });

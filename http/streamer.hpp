@@ -1,6 +1,6 @@
 #pragma once
 
-#include "http/descriptor.hpp"
+#include "capture/descriptor.hpp"
 #include "http/message.hpp"
 
 #include <atomic>
@@ -20,7 +20,7 @@ namespace edgecap::http {
 /// Bytes on their way to a socket: `head`, then `body`, then the slice. Whoever
 /// adds a transfer writes nothing else to the socket until `done` was called.
 struct transfer {
-  descriptor socket; ///< Nonblocking.
+  capture::shared_descriptor socket; ///< Nonblocking.
   std::string head;
   std::string body;
   std::size_t sent = 0; ///< Bytes of head and body that are sent already.
@@ -88,8 +88,8 @@ private:
   void wake() const;
 
   std::chrono::milliseconds stall_timeout_;
-  descriptor epoll_;
-  descriptor wake_up_;
+  capture::unique_descriptor epoll_;
+  capture::unique_descriptor wake_up_;
   std::atomic<std::uint64_t> active_{0};
   std::atomic<std::uint64_t> stalled_{0};
   std::mutex mutex_;

@@ -531,7 +531,7 @@ TEST_F(Engine, RemovesARunningJobOnceItHasEnded) {
 }
 
 TEST_F(Engine, CountsWhatItDid) {
-  create(spec(5));
+  const auto job = create(spec(5));
   host.on("eth0").counters.dropped_by_kernel = 3;
   host.on("eth0").deliver_packets(5);
   run();
@@ -542,6 +542,7 @@ TEST_F(Engine, CountsWhatItDid) {
   EXPECT_EQ(stats->jobs_running, 1u);
   ASSERT_EQ(stats->outcomes.size(), 1u);
   EXPECT_EQ(stats->outcomes[0].reason, end_reason::packet_limit);
+  EXPECT_EQ(stats->bytes_captured, get(job.id).bytes_captured);
   EXPECT_EQ(stats->interfaces[0].packets_captured, 5u);
   EXPECT_EQ(stats->interfaces[0].dropped_by_kernel, 3u);
 }

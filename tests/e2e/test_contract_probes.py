@@ -72,6 +72,7 @@ def test_metrics_tell_what_happened(daemon, anonymous, link):
     assert grown("edgecap_captures_total") == 1
     assert scrape(anonymous).total("edgecap_captures_active") == 0
     assert grown("edgecap_packets_captured_total") == 5
+    assert grown("edgecap_bytes_captured_total") == 5 * len(sent)
     assert grown("edgecap_packets_dropped_total") == 0
     assert grown("edgecap_http_requests_total", code="404") >= 1
     assert grown("edgecap_http_requests_total", method="POST", code="200") == 1

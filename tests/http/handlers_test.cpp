@@ -533,6 +533,15 @@ TEST_F(HandlersTest, DownloadsNothingIfNothingIsToBeSent) {
   EXPECT_THAT(engine->calls, IsEmpty());
 }
 
+TEST_F(HandlersTest, RefusesAParameterThatIsGivenTwice) {
+  auto asked = make_request(list_call);
+  asked.query = {{"page", "1"}, {"tag", "a"}, {"tag", "b"}, {"page", "1"}};
+  const auto refused = call(list_call.handle, asked);
+  EXPECT_EQ(refusal(refused), status_and_code(400, 20105));
+  EXPECT_THAT(refused.head.body, HasSubstr("page is given 2 times"));
+  EXPECT_THAT(engine->calls, IsEmpty());
+}
+
 TEST_F(HandlersTest, HasNoBuckets) {
   auto asked = make_request(list_call);
   EXPECT_EQ(refusal(call(&api::ownership, asked)), status_and_code(400, 20106));
@@ -678,11 +687,13 @@ TEST_F(HandlersTest, IsReadyIfEngineAndStorageAnswer) {
   EXPECT_EQ(x.head.status, 200);
   EXPECT_EQ(x.body().at("result").at("status"), "ready");
   EXPECT_THAT(gate->calls, IsEmpty());
-  for (script* broken :
-       {static_cast<script*>(engine.get()), static_cast<script*>(disk.get())}) {
+  const std::pair<script*, int> parts[]
+    = {{engine.get(), code::engine_timeout},
+       {disk.get(), code::storage_unavailable}};
+  for (const auto& [broken, error_code] : parts) {
     broken->error = make_error(errc::storage_unavailable, "secret detail");
     const auto failed = call(&api::readyz, {});
-    EXPECT_EQ(refusal(failed), status_and_code(503, 20304));
+    EXPECT_EQ(refusal(failed), status_and_code(503, error_code));
     EXPECT_THAT(failed.head.body, Not(HasSubstr("secret detail")));
     broken->error.reset();
     broken->silent = true;
@@ -691,7 +702,7 @@ TEST_F(HandlersTest, IsReadyIfEngineAndStorageAnswer) {
     EXPECT_EQ(late->times, 0);
     advance(200ms);
     ASSERT_EQ(late->times, 1);
-    EXPECT_EQ(refusal(*late), status_and_code(503, 20304));
+    EXPECT_EQ(refusal(*late), status_and_code(503, error_code));
     broken->silent = false;
   }
 }

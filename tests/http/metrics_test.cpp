@@ -42,9 +42,10 @@ metrics_snapshot full_snapshot() {
   now.engine.emplace();
   now.engine->jobs_created = 5;
   now.engine->jobs_running = 2;
+  now.engine->bytes_captured = 7000;
   now.engine->outcomes = {{end_reason::packet_limit, true, 2},
                           {end_reason::interface_lost, false, 1}};
-  now.engine->interfaces = {{"node-1", "eth0", 70, 7000, 1, 2, 3}};
+  now.engine->interfaces = {{"node-1", "eth0", 70, 1, 2, 3}};
   now.storage.emplace();
   now.storage->jobs = 3;
   now.storage->savefile_bytes = 4096;
@@ -78,6 +79,7 @@ TEST(MetricsTest, ShowEveryFact) {
      R"(reason="interface_lost"})",
      1},
     {R"(edgecap_packets_captured_total{node="node-1",interface="eth0"})", 70},
+    {"edgecap_bytes_captured_total", 7000},
     {R"(edgecap_packets_dropped_total{node="node-1",interface="eth0",)"
      R"(reason="kernel"})",
      1},

@@ -1,5 +1,5 @@
 // Over pairs of loopback sockets: the test is the client, the streamer sends.
-#include "http/descriptor.hpp"
+#include "capture/descriptor.hpp"
 #include "http/streamer.hpp"
 
 #include <gtest/gtest.h>
@@ -20,6 +20,7 @@
 #include <utility>
 #include <vector>
 
+using namespace edgecap;
 using namespace edgecap::http;
 using namespace std::chrono_literals;
 
@@ -27,15 +28,20 @@ namespace {
 
 constexpr auto patience = 20s;
 
+using capture::shared_descriptor;
+
+shared_descriptor own(int fd) {
+  return share(capture::unique_descriptor{fd});
+}
+
 /// A connected pair: what the streamer sends on one side, the other reads.
 struct socket_pair {
-  descriptor server;
-  descriptor client;
+  shared_descriptor server;
+  shared_descriptor client;
 };
 
 socket_pair connected_pair() {
-  const auto listening
-    = own_descriptor(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const auto listening = own(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in name{};
   name.sin_family = AF_INET;
   name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -44,17 +50,16 @@ socket_pair connected_pair() {
   if (::bind(*listening, generic, size) != 0 || ::listen(*listening, 1) != 0
       || ::getsockname(*listening, generic, &size) != 0)
     throw std::runtime_error("listen on loopback");
-  auto client
-    = own_descriptor(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  auto client = own(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (::connect(*client, generic, size) != 0)
     throw std::runtime_error("connect on loopback");
-  auto server = own_descriptor(
+  auto server = own(
     ::accept4(*listening, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
   return {std::move(server), std::move(client)};
 }
 
 /// Reads until `bytes` came or the connection ended.
-std::string read_bytes(const descriptor& from, std::size_t bytes) {
+std::string read_bytes(const shared_descriptor& from, std::size_t bytes) {
   std::string result;
   std::array<char, 65536> chunk{};
   while (result.size() < bytes) {
@@ -67,13 +72,13 @@ std::string read_bytes(const descriptor& from, std::size_t bytes) {
 }
 
 /// An unnamed file with this content.
-descriptor file_with(const std::string& content) {
+shared_descriptor file_with(const std::string& content) {
   const auto fd = ::open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
   if (fd < 0
       || ::write(fd, content.data(), content.size())
            != static_cast<ssize_t>(content.size()))
     throw std::runtime_error("write a temporary file");
-  return own_descriptor(fd);
+  return own(fd);
 }
 
 /// 7 does not divide the sizes of buffers and steps, so that a slice from a
@@ -91,7 +96,7 @@ struct awaited {
   std::future<bool> done;
 };
 
-awaited transfer_to(const descriptor& socket) {
+awaited transfer_to(const shared_descriptor& socket) {
   auto promise = std::make_shared<std::promise<bool>>();
   awaited result{{}, promise->get_future()};
   result.job.socket = socket;
@@ -158,8 +163,7 @@ TEST(StreamerTest, FailsWhenTheFileCannotBeRead) {
   streamer sender(30s);
   const auto sockets = connected_pair();
   auto sent = transfer_to(sockets.server);
-  sent.job.file
-    = {own_descriptor(::open("/tmp", O_RDONLY | O_CLOEXEC)), 0, 2000};
+  sent.job.file = {own(::open("/tmp", O_RDONLY | O_CLOEXEC)), 0, 2000};
   sender.add(std::move(sent.job));
   EXPECT_FALSE(get(sent.done));
 }

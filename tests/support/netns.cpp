@@ -46,6 +46,15 @@ void write_setting(const std::string& path, const char* value) {
     out << value;
 }
 
+/// Keeps what is mounted on /sys from other mount namespaces. In a chroot, / is
+/// no mount point and its propagation cannot be changed; then /sys is one.
+bool make_mounts_private() {
+  return ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0
+         || (errno == EINVAL
+             && ::mount("none", "/sys", nullptr, MS_REC | MS_PRIVATE, nullptr)
+                  == 0);
+}
+
 } // namespace
 
 scoped_network_namespace::scoped_network_namespace() {
@@ -53,8 +62,7 @@ scoped_network_namespace::scoped_network_namespace() {
   mounts_before_ = open_own("/proc/thread-self/ns/mnt");
   check(::unshare(CLONE_NEWNET | CLONE_NEWNS) == 0,
         "make a network namespace for the test (this needs root)");
-  check(::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0,
-        "make the test's mounts private");
+  check(make_mounts_private(), "make the test's mounts private");
   check(::mount("sysfs", "/sys", "sysfs", 0, nullptr) == 0,
         "mount a sysfs for the test's network namespace");
   for (const auto* which : {"all", "default"})

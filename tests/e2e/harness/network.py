@@ -6,6 +6,7 @@ that no test sent.
 """
 
 import ctypes
+import errno
 import fcntl
 import itertools
 import os
@@ -41,6 +42,15 @@ def _checked(result, what):
         raise OSError(number, f"{what}: {os.strerror(number)} (root needed)")
 
 
+def _make_mounts_private():
+    """Keeps what is mounted on /sys from other mount namespaces."""
+    result = _libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None)
+    if result != 0 and ctypes.get_errno() == errno.EINVAL:
+        # In a chroot, / is no mount point, but /sys is.
+        result = _libc.mount(b"none", b"/sys", None, MS_REC | MS_PRIVATE, None)
+    _checked(result, "make the mounts private")
+
+
 def enter_namespace():
     """Moves this process into a network namespace of its own, for good."""
     global _host_network
@@ -48,10 +58,7 @@ def enter_namespace():
         return
     _host_network = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     _checked(_libc.unshare(CLONE_NEWNET | CLONE_NEWNS), "unshare")
-    _checked(
-        _libc.mount(b"none", b"/", None, MS_REC | MS_PRIVATE, None),
-        "make the mounts private",
-    )
+    _make_mounts_private()
     # /sys shows the interfaces of the namespace that it was mounted in.
     _checked(_libc.mount(b"sysfs", b"/sys", b"sysfs", 0, None), "mount /sys")
     for scope in ("all", "default"):

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <memory>
 #include <utility>
 
 namespace edgecap::capture {
@@ -16,13 +17,13 @@ public:
     // nop
   }
 
-  unique_descriptor(unique_descriptor&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)) {
+  unique_descriptor(unique_descriptor&& other) noexcept : fd_(other.release()) {
     // nop
   }
 
   unique_descriptor& operator=(unique_descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
+    unique_descriptor taken{std::move(other)};
+    std::swap(fd_, taken.fd_);
     return *this;
   }
 
@@ -47,5 +48,19 @@ public:
 private:
   int fd_ = -1;
 };
+
+/// An open file descriptor that is closed with its last owner; or none.
+using shared_descriptor = std::shared_ptr<const int>;
+
+/// Shares `fd`, which must be open.
+inline shared_descriptor share(unique_descriptor fd) {
+  struct shared {
+    unique_descriptor owner;
+    int number;
+  };
+  const auto number = fd.get();
+  auto result = std::make_shared<shared>(shared{std::move(fd), number});
+  return {result, &result->number};
+}
 
 } // namespace edgecap::capture
