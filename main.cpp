@@ -89,6 +89,7 @@ engine_options to_engine_options(const config::settings& from,
         {x.pattern, x.sampling_one_in, x.snaplen_bytes, x.promiscuous});
   }
   to.registry.running_jobs = from.limits.running_jobs;
+  to.registry.job.max_followers = from.limits.streams_per_job;
   to.registry.make_id = random_job_id;
   to.registry.job.credit_bytes = from.capture.credit_bytes;
   to.registry.job.wall_clock = wall_clock;
@@ -109,6 +110,7 @@ http::api_options to_api_options(const config::settings& from) {
   to.max_time_limit_s = from.limits.time_limit_s;
   to.max_packet_limit = from.limits.packet_limit;
   to.answer_timeout = from.http.answer_timeout;
+  to.stream_buffer_bytes = from.http.stream_buffer_bytes;
   to.version = EDGECAP_VERSION;
   return to;
 }

@@ -26,6 +26,10 @@ std::string to_string(errc x) {
     return "storage_full";
   case errc::no_interface:
     return "no_interface";
+  case errc::not_running:
+    return "not_running";
+  case errc::too_many_followers:
+    return "too_many_followers";
   case errc::shutting_down:
     return "shutting_down";
   case errc::invalid_options:

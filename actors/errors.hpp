@@ -22,6 +22,8 @@ enum class errc : std::uint8_t {
   storage_full,        ///< Less free space than the configured floor.
   no_interface,        ///< The interface cannot be captured on.
   shutting_down,       ///< The process is about to end.
+  not_running,         ///< The job captures no more.
+  too_many_followers,  ///< As many follow the job as may.
   invalid_options,     ///< An actor was started with impossible options.
 };
 

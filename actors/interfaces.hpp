@@ -90,6 +90,8 @@ using job_actor = batch_sink_actor::extend<
   caf::reacts_to<atom::sample>,
   // Ends the job and keeps what it captured; for a client or a shutdown.
   caf::reacts_to<atom::stop, end_reason>,
+  // Shows the packets to come to somebody outside.
+  caf::replies_to<atom::follow, follower_ptr>::with<caf::ok_atom>,
   // INTERNAL: Reports progress to the registry and asks samplers for counters.
   caf::reacts_to<atom::tick>,
   // INTERNAL: A phase has lasted as long as it may.
@@ -110,6 +112,9 @@ using job_registry_actor = caf::typed_actor<
   // Opens a savefile for download: account, id, format.
   caf::replies_to<atom::download, std::string, std::string,
                   savefile_format>::with<savefile>,
+  // Shows the packets to come of a running job: account, id, to whom.
+  caf::replies_to<atom::follow, std::string, std::string,
+                  follower_ptr>::with<caf::ok_atom>,
   // Returns totals and what runs.
   caf::replies_to<atom::stats>::with<engine_stats>,
   // Refuses new jobs, stops the running ones, answers when all are terminal.

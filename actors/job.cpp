@@ -3,6 +3,7 @@
 #include "actors/actor_support.hpp"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 namespace edgecap {
@@ -39,6 +40,7 @@ void job_state::init(job_record accepted, std::chrono::milliseconds time_left,
 void job_state::survey_nodes() {
   if (!running())
     return; // stopped before it began
+  surveyed = true;
   surveys_pending = peers.nodes.size();
   for (const auto& node : peers.nodes)
     self->request(node, request_timeout, atom::survey_v, record.spec.system)
@@ -46,13 +48,13 @@ void job_state::survey_nodes() {
         [this, node](std::vector<sampler_spec>& specs) {
           --surveys_pending;
           start_samplers(node, std::move(specs));
-          end_if_alone();
+          interface_settled();
         },
         [this](caf::error& err) {
           --surveys_pending;
           ++nodes_lost;
           last_error = describe(err).text;
-          end_if_alone();
+          interface_settled();
         });
 }
 
@@ -91,7 +93,7 @@ void job_state::start_samplers(const node_actor& node,
         },
         [this, run](caf::error& err) {
           mark_failed(shares[run], "start sampler: " + describe(err).text);
-          end_if_alone();
+          interface_settled();
           seal_if_drained();
         });
   }
@@ -110,6 +112,7 @@ void job_state::sampler_opened(std::uint32_t run, capture::link_type link) {
     record.started = options.wall_clock();
   }
   note_interfaces();
+  interface_settled();
 }
 
 void job_state::take_batch(std::uint32_t run,
@@ -133,6 +136,7 @@ void job_state::take_batch(std::uint32_t run,
   record.packets_captured += kept.packets();
   record.bytes_captured += kept.captured_bytes();
   shares[run].report.packets_captured += kept.packets();
+  feed.take(kept);
   ++appends_pending;
   self
     ->request(peers.storage, request_timeout, atom::append_v, record.id, run,
@@ -164,7 +168,7 @@ void job_state::sampler_done(std::uint32_t run, const interface_report& last) {
   x.done = true;
   if (!last.error.empty())
     last_error = last.interface + ": " + last.error;
-  end_if_alone();
+  interface_settled();
   seal_if_drained();
 }
 
@@ -178,8 +182,22 @@ void job_state::sampler_died(const caf::actor_addr& source,
     return;               // it said goodbye before
   merge_counters(*i, {}); // what it counted since its last report is unknown
   mark_failed(*i, "sampler died: " + caf::to_string(why));
-  end_if_alone();
+  interface_settled();
   seal_if_drained();
+}
+
+caf::result<caf::ok_atom> job_state::follow(follower_ptr who) {
+  if (!running())
+    return make_error(errc::not_running,
+                      "capture " + record.id
+                        + " captures no more; only a running one can be "
+                          "streamed");
+  if (feed.size() >= options.max_followers)
+    return make_error(errc::too_many_followers,
+                      "the limit of " + std::to_string(options.max_followers)
+                        + " streams of one capture is reached");
+  feed.add(std::move(who));
+  return caf::ok_atom_v;
 }
 
 // -- ending -------------------------------------------------------------------
@@ -289,6 +307,20 @@ void job_state::merge_counters(share& x, const interface_report& from) {
   to.dropped_by_us = from.dropped_by_us;
 }
 
+/// Something is known of an interface now: it is open, or will never be.
+void job_state::interface_settled() {
+  const auto settled = [](const share& x) { return x.done || x.report.link; };
+  if (surveyed && surveys_pending == 0
+      && std::all_of(shares.begin(), shares.end(), settled)) {
+    std::set<capture::link_type> links;
+    for (const auto& x : shares)
+      if (x.report.link)
+        links.insert(*x.report.link);
+    feed.settle(links);
+  }
+  end_if_alone();
+}
+
 void job_state::end_if_alone() {
   if (!running() || surveys_pending > 0)
     return;
@@ -308,6 +340,7 @@ void job_state::end_if_alone() {
 void job_state::seal() {
   record.phase = job_phase::sealing;
   record.finished = options.wall_clock();
+  feed.finish();
   publish();
   const auto settle = [this](const char* attempt) {
     return [this, attempt](caf::error& err) {
@@ -355,6 +388,9 @@ job_actor::behavior_type job(job_actor::stateful_pointer<job_state> self,
     },
     [self](atom::sample) { self->state.survey_nodes(); },
     [self](atom::stop, end_reason reason) { self->state.end(reason); },
+    [self](atom::follow, follower_ptr& who) {
+      return self->state.follow(std::move(who));
+    },
     [self](atom::tick) {
       self->state.publish();
       self->state.refresh_counters();

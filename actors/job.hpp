@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/interfaces.hpp"
+#include "actors/live_feed.hpp"
 
 #include <caf/error.hpp>
 #include <caf/typed_event_based_actor.hpp>
@@ -20,6 +21,8 @@ struct job_options {
   std::uint64_t credit_bytes = 1u << 20;
   /// Samplers of one job; interfaces beyond are reported, not captured on.
   std::uint32_t max_samplers = 256;
+  /// Those who may follow one job at a time.
+  std::uint32_t max_followers = 8;
   /// For samplers to hand over what they have, after the job ended.
   std::chrono::milliseconds drain_timeout{4000};
   /// For storage to merge the runs.
@@ -80,6 +83,9 @@ struct job_state {
   /// The sampler died without a word.
   void sampler_died(const caf::actor_addr& source, const caf::error& why);
 
+  /// Has `who` see the packets to come.
+  caf::result<caf::ok_atom> follow(follower_ptr who);
+
   // -- ending -----------------------------------------------------------------
 
   /// Ends capturing, for the first reason given.
@@ -117,6 +123,8 @@ struct job_state {
   std::size_t surveys_pending = 0;
   std::size_t nodes_lost = 0;
   std::size_t appends_pending = 0;
+  bool surveyed = false;
+  live_feed feed;
   std::string last_error; ///< Of the youngest failed survey or sampler.
 
   static inline const char* name = "job";
@@ -125,6 +133,7 @@ private:
   bool running() const;
   void mark_failed(share& x, std::string why);
   void merge_counters(share& x, const interface_report& from);
+  void interface_settled();
   void end_if_alone();
   void seal();
 };

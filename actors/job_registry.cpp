@@ -30,6 +30,14 @@ caf::error no_download(const job_record& record) {
                         "status is success");
 }
 
+/// Why nobody can follow this job (any more).
+caf::error captures_no_more(const std::string& id) {
+  return make_error(errc::not_running,
+                    "capture " + id
+                      + " captures no more; only a running one can be "
+                        "streamed");
+}
+
 } // namespace
 
 caf::error validate(const job_registry_options& options) {
@@ -307,6 +315,33 @@ void job_registry_state::answer_shutdown_if_done() {
 
 // -- looking ------------------------------------------------------------------
 
+caf::result<caf::ok_atom> job_registry_state::follow(const std::string& account,
+                                                     const std::string& id,
+                                                     follower_ptr who) {
+  ok_promise promise{self->make_response_promise<caf::ok_atom>()};
+  const auto refuse
+    = [promise](caf::error& err) { promise.deliver(std::move(err)); };
+  const auto* entry = find(account, id);
+  if (entry == nullptr) {
+    // Another account's, a finished one, or none.
+    self->request(peers.storage, request_timeout, atom::get_v, account, id)
+      .then([promise,
+             id](const job_record&) { promise.deliver(captures_no_more(id)); },
+            refuse);
+    return promise.raw();
+  }
+  self->request(entry->handle, request_timeout, atom::follow_v, std::move(who))
+    .then([promise](caf::ok_atom) { promise.deliver(caf::ok_atom_v); },
+          [promise, id](caf::error& err) {
+            // It ended while we asked.
+            if (err == caf::sec::request_receiver_down)
+              promise.deliver(captures_no_more(id));
+            else
+              promise.deliver(std::move(err));
+          });
+  return promise.raw();
+}
+
 job_registry_state::running_job*
 job_registry_state::find(const std::string& account, const std::string& id) {
   const auto i = running.find(id);
@@ -412,6 +447,10 @@ job_registry(job_registry_actor::stateful_pointer<job_registry_state> self,
         return no_download(entry->record);
       return self->delegate(self->state.peers.storage, atom::download_v,
                             account, id, format);
+    },
+    [self](atom::follow, const std::string& account, const std::string& id,
+           follower_ptr& who) {
+      return self->state.follow(account, id, std::move(who));
     },
     [self](atom::stats) { return self->state.stats(); },
     [self](atom::shutdown) { return self->state.shutdown(); },

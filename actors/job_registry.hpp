@@ -85,6 +85,10 @@ struct job_registry_state {
 
   // -- looking ----------------------------------------------------------------
 
+  /// Has `who` see the packets to come of a running job.
+  caf::result<caf::ok_atom> follow(const std::string& account,
+                                   const std::string& id, follower_ptr who);
+
   /// The running job of that account, or nullptr.
   running_job* find(const std::string& account, const std::string& id);
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/errors.hpp"
+#include "actors/follower.hpp"
 #include "actors/inspect_optional.hpp"
 #include "actors/job_types.hpp"
 #include "capture/packet_batch.hpp"
@@ -135,6 +136,7 @@ CAF_BEGIN_TYPE_ID_BLOCK(edgecap, caf::first_custom_type_id)
   CAF_ADD_ATOM(edgecap, edgecap::atom, stop, "stop")
   CAF_ADD_ATOM(edgecap, edgecap::atom, erase, "erase")
   CAF_ADD_ATOM(edgecap, edgecap::atom, download, "download")
+  CAF_ADD_ATOM(edgecap, edgecap::atom, follow, "follow")
   CAF_ADD_ATOM(edgecap, edgecap::atom, stats, "stats")
   CAF_ADD_ATOM(edgecap, edgecap::atom, shutdown, "shutdown")
 
@@ -171,4 +173,5 @@ CAF_END_TYPE_ID_BLOCK(edgecap)
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(edgecap::capture::packet_batch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(edgecap::capture::source_end)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(edgecap::follower_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(edgecap::savefile)

@@ -141,6 +141,7 @@ void visit(schema_visitor& v, limit_settings& x) {
   seconds(v, "time_limit", x.time_limit_s, second, day);
   count(v, "packet_limit", x.packet_limit, 1, 1000000000);
   count(v, "running_jobs", x.running_jobs, 1, 10000);
+  count(v, "streams_per_job", x.streams_per_job, 1, 1000);
 }
 
 void visit(schema_visitor& v, http_settings& x) {
@@ -152,6 +153,7 @@ void visit(schema_visitor& v, http_settings& x) {
   bytes(v, "max_header_size", x.max_header_bytes, kib, mib);
   count(v, "max_headers", x.max_headers, 1, 1000);
   bytes(v, "max_body_size", x.max_body_bytes, kib, 16 * mib);
+  bytes(v, "stream_buffer", x.stream_buffer_bytes, 64 * kib, gib);
   duration(v, "header_timeout", x.header_timeout, 100, 10 * minute);
   duration(v, "body_timeout", x.body_timeout, 100, 10 * minute);
   duration(v, "keep_alive_timeout", x.keep_alive_timeout, 100, hour);

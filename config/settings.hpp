@@ -84,19 +84,23 @@ struct limit_settings {
   std::uint32_t time_limit_s = 300;      ///< Largest time_limit; 1..86400.
   std::uint32_t packet_limit = 10000;    ///< Largest packet_limit; 1..1e9.
   std::uint32_t running_jobs = 256;      ///< In all accounts; 1..10000.
+  std::uint32_t streams_per_job = 8;     ///< Live, at once; 1..1000.
 };
 
 /// `http`: limits of the frontend.
 struct http_settings {
-  std::uint32_t threads = 2;              ///< 1..64.
-  std::uint32_t max_connections = 4096;   ///< 1..100000.
-  std::uint32_t max_in_flight = 1024;     ///< Being answered; 1..100000.
-  std::uint32_t max_downloads = 256;      ///< Open at once; 1..100000.
-  std::uint32_t max_target_bytes = 2048;  ///< Request target; 64..8192.
-  std::uint32_t max_header_bytes = 16384; ///< Request line and headers;
-                                          ///< 1 KiB..1 MiB.
-  std::uint32_t max_headers = 100;        ///< 1..1000.
-  std::uint32_t max_body_bytes = 65536;   ///< 1 KiB..16 MiB.
+  std::uint32_t threads = 2;                    ///< 1..64.
+  std::uint32_t max_connections = 4096;         ///< 1..100000.
+  std::uint32_t max_in_flight = 1024;           ///< Being answered; 1..100000.
+  std::uint32_t max_downloads = 256;            ///< And streams, open at once;
+                                                ///< 1..100000.
+  std::uint32_t max_target_bytes = 2048;        ///< Request target; 64..8192.
+  std::uint32_t max_header_bytes = 16384;       ///< Request line and headers;
+                                                ///< 1 KiB..1 MiB.
+  std::uint32_t max_headers = 100;              ///< 1..1000.
+  std::uint32_t max_body_bytes = 65536;         ///< 1 KiB..16 MiB.
+  std::uint32_t stream_buffer_bytes = 4u << 20; ///< Per stream;
+                                                ///< 64 KiB..1 GiB.
   std::chrono::milliseconds header_timeout{10000};     ///< 100 ms..10 min.
   std::chrono::milliseconds body_timeout{10000};       ///< 100 ms..10 min.
   std::chrono::milliseconds keep_alive_timeout{60000}; ///< 100 ms..1 h.

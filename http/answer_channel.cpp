@@ -14,6 +14,16 @@ response unavailable(int code, const char* message) {
   return answer;
 }
 
+namespace {
+
+/// In place of an answer that would break the framing.
+response unsendable() {
+  return failure_response(
+    {500, code::internal, "The answer could not be sent", {}});
+}
+
+} // namespace
+
 answer_channel::answer_channel(std::shared_ptr<front_core> core,
                                std::shared_ptr<connection> to,
                                method request_method,
@@ -31,23 +41,41 @@ void answer_channel::send(response answer) {
 
 void answer_channel::send_file(response head, file_slice body) {
   if (method_ != method::head && body.length > 0
-      && !core_->reserve_download(body))
+      && !core_->reserve_download(body.descriptor))
     return send(unavailable(code::overloaded, "Too many downloads are open"));
   write(std::move(head), std::move(body));
+}
+
+void answer_channel::send_live(response head, std::shared_ptr<live_body> body) {
+  const auto refuse = [&](response answer) {
+    body->finished(false);
+    send(std::move(answer));
+  };
+  if (!is_sound(head))
+    return refuse(unsendable());
+  if (method_ != method::head && !core_->reserve_download(body))
+    return refuse(unavailable(code::overloaded, "Too many downloads are open"));
+  core_->observe(to_string(method_), pattern(), head.status, began_);
+  to_->send_live(head, std::move(body));
 }
 
 bool answer_channel::peer_gone() const {
   return to_->gone();
 }
 
+bool answer_channel::is_sound(const response& answer) const {
+  if (is_writable(answer))
+    return true;
+  log_event{"http-unwritable-answer"}
+    .with("route", pattern())
+    .with("status", answer.status)
+    .error();
+  return false;
+}
+
 void answer_channel::write(response answer, file_slice body) {
-  if (!is_writable(answer)) {
-    log_event{"http-unwritable-answer"}
-      .with("route", pattern())
-      .with("status", answer.status)
-      .error();
-    answer = failure_response(
-      {500, code::internal, "The answer could not be sent", {}});
+  if (!is_sound(answer)) {
+    answer = unsendable();
     body = {};
   }
   core_->observe(to_string(method_), pattern(), answer.status, began_);

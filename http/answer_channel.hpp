@@ -26,6 +26,7 @@ public:
 
   void send(response answer) override;
   void send_file(response head, file_slice body) override;
+  void send_live(response head, std::shared_ptr<live_body> body) override;
   bool peer_gone() const override;
 
   /// Requests that were being served when this one came, with it.
@@ -40,6 +41,7 @@ public:
   }
 
 private:
+  bool is_sound(const response& answer) const;
   void write(response answer, file_slice body);
   const std::string& pattern() const;
 

@@ -151,6 +151,13 @@ void bridge::download(std::string account, std::string id,
                 std::move(id), format);
 }
 
+void bridge::follow(std::string account, std::string id, follower_ptr who,
+                    continuation<done> then) const {
+  ask<caf::ok_atom>(impl_->system, impl_->engine.registry, impl_->timeout,
+                    std::move(then), atom::follow_v, std::move(account),
+                    std::move(id), std::move(who));
+}
+
 void bridge::engine_facts(std::chrono::milliseconds patience,
                           continuation<engine_stats> then) const {
   ask<engine_stats>(impl_->system, impl_->engine.registry,

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/errors.hpp"
+#include "actors/follower.hpp"
 #include "actors/job_types.hpp"
 
 #include <tl/expected.hpp>
@@ -61,6 +62,10 @@ public:
 
   void download(std::string account, std::string id, savefile_format format,
                 continuation<savefile> then) const;
+
+  /// Has `who` see the packets to come of a running job.
+  void follow(std::string account, std::string id, follower_ptr who,
+              continuation<done> then) const;
 
   /// Both wait at most `patience`, or the bridge's own timeout if that is less.
   void engine_facts(std::chrono::milliseconds patience,

@@ -68,6 +68,7 @@ void connection::pump(lock_type& lock) {
     }
     phase_ = phase::answering;
     is_head_ = request.method == method::head;
+    is_http_1_0_ = request.is_http_1_0;
     keep_alive_ = request.keep_alive && !sends_without_pause();
     const auto began = began_;
     lock.unlock();
@@ -139,10 +140,34 @@ void connection::send(response answer, file_slice file) {
         job.body = std::move(answer.body);
     }
   }
-  // Nobody else writes while a request is being served, so that no lock is
-  // held during system calls.
+  start(std::move(job), keep_alive);
+}
+
+void connection::send_live(const response& head,
+                           std::shared_ptr<live_body> body) {
+  transfer job;
+  {
+    const lock_type lock(mutex_);
+    if (phase_ != phase::answering) {
+      body->finished(false);
+      return; // It was aborted meanwhile.
+    }
+    job.chunked = !is_http_1_0_;
+    if (!is_head_)
+      job.live = std::move(body);
+  }
+  job.head = live_response_head(head, job.chunked);
+  start(std::move(job), false);
+  if (body)
+    body->finished(true); // HEAD: there is no more to it.
+}
+
+/// Sends what the socket takes at once and leaves the rest to the streamer.
+/// Nobody else writes while a request is being served, so that no lock is held
+/// during system calls.
+void connection::start(transfer job, bool keep_alive) {
   job.socket = socket_;
-  const auto progress = send_text(job);
+  const auto progress = job.live ? send_progress::blocked : send_text(job);
   if (progress == send_progress::broken)
     return abort();
   if (progress == send_progress::complete && job.file.length == 0)

@@ -105,6 +105,9 @@ public:
   /// Answers the request that is being served; `answer` must be writable.
   void send(response answer, file_slice file);
 
+  /// Answers with a body that comes while it is sent, and closes behind it.
+  void send_live(const response& head, std::shared_ptr<live_body> body);
+
   /// Answers with an error instead of waiting for a request, and closes.
   void refuse(const api_error& error);
 
@@ -147,6 +150,7 @@ private:
   void wait_for_more();
   bool sends_without_pause();
   bool input_waits() const;
+  void start(transfer job, bool keep_alive);
   void answered(bool keep_alive);
   void refuse(lock_type& lock, const api_error& error);
   void swallow(std::size_t bytes);
@@ -169,6 +173,7 @@ private:
   bool pumping_ = false;       ///< The I/O thread is in `pump`.
   bool keep_alive_ = true;     ///< Of the request that is being served.
   bool is_head_ = false;       ///< Likewise.
+  bool is_http_1_0_ = false;   ///< Likewise.
   bool overflowed_ = false;    ///< More was sent ahead than may wait.
   std::uint32_t burst_ = 0;
   std::size_t swallowed_bytes_ = 0;

@@ -51,6 +51,10 @@ api_error to_api_error(const failure& from) {
     return {404, code::not_ready, from.text, ""};
   case errc::no_savefile:
     return {404, code::no_savefile, from.text, ""};
+  case errc::not_running:
+    return {404, code::not_running, from.text, ""};
+  case errc::too_many_followers:
+    return {503, code::too_many_streams, from.text, ""};
   case errc::storage_unavailable:
     return {503, code::storage_unavailable, "The storage is not available", ""};
   case errc::storage_full:

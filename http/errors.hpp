@@ -42,6 +42,7 @@ inline constexpr int not_ready = 20201;   ///< 404 No savefile yet.
 inline constexpr int no_savefile = 20202; ///< 404 It ended without one.
 inline constexpr int range_not_satisfiable = 20203; ///< 416
 inline constexpr int precondition_failed = 20204;   ///< 412 If-Match.
+inline constexpr int not_running = 20205;           ///< 404 No more to stream.
 // -- ours: limits and failures
 inline constexpr int rate_limited = 20300;        ///< 429
 inline constexpr int too_many_jobs = 20301;       ///< 503
@@ -51,6 +52,7 @@ inline constexpr int storage_unavailable = 20304; ///< 503
 inline constexpr int storage_full = 20305;        ///< 507
 inline constexpr int engine_timeout = 20306;      ///< 504; 503 of /readyz
 inline constexpr int internal = 20307;            ///< 500
+inline constexpr int too_many_streams = 20308;    ///< 503 Of one capture.
 // -- ours: messages (not errors)
 inline constexpr int unknown_field = 20400; ///< A field was ignored.
 } // namespace code

@@ -243,20 +243,13 @@ void front_core::send_later(transfer job) {
   streamer_.add(std::move(job));
 }
 
-/// Takes one of max_downloads until the slice's descriptor is let go.
-bool front_core::reserve_download(file_slice& file) {
+/// One of max_downloads, as long as it is kept; nothing if there is none left.
+std::shared_ptr<void> front_core::take_download() {
   if (++downloads_ > options_.max_downloads) {
     --downloads_;
-    return false;
+    return nullptr;
   }
-  const auto* number = file.descriptor.get();
-  file.descriptor = capture::shared_descriptor(
-    number, [core = shared_from_this(),
-             owner = std::move(file.descriptor)](const int*) mutable {
-      owner.reset();
-      --core->downloads_;
-    });
-  return true;
+  return {this, [core = shared_from_this()](void*) { --core->downloads_; }};
 }
 
 // -- statistics and the end ---------------------------------------------------

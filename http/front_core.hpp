@@ -19,6 +19,7 @@
 #include <string_view>
 #include <thread>
 #include <unordered_set>
+#include <utility>
 #include <vector>
 
 namespace edgecap::http {
@@ -69,7 +70,21 @@ public:
     --in_flight_;
     notify_drain();
   }
-  bool reserve_download(file_slice& file);
+
+  /// Takes one of max_downloads until `body`, which is replaced by itself with
+  /// a guard, is let go. Returns false if there is none left.
+  template <class T>
+  bool reserve_download(std::shared_ptr<T>& body) {
+    auto slot = take_download();
+    if (!slot)
+      return false;
+    auto guarded
+      = std::make_shared<std::pair<std::shared_ptr<void>, std::shared_ptr<T>>>(
+        std::move(slot), std::move(body));
+    auto* inner = guarded->second.get();
+    body = std::shared_ptr<T>(std::move(guarded), inner);
+    return true;
+  }
   void observe(std::string_view method_name, const std::string& pattern,
                int status, clock::time_point began) const;
 
@@ -82,6 +97,7 @@ public:
   void stop();
 
 private:
+  std::shared_ptr<void> take_download();
   void route_request(request& incoming, std::string_view query,
                      std::unique_ptr<answer_channel> channel);
   void sweep_until_stopped();

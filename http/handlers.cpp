@@ -114,7 +114,8 @@ api::api(caf::actor_system& system, engine_handles engine, api_options options)
     authenticator_(std::move(options.credentials)),
     limits_{std::move(options.systems), options.max_time_limit_s,
             options.max_packet_limit},
-    version_(options.version), metrics_(options.version) {}
+    version_(options.version), metrics_(options.version),
+    stream_buffer_bytes_(options.stream_buffer_bytes) {}
 
 // -- the way in ---------------------------------------------------------------
 
@@ -311,6 +312,60 @@ void api::send_file(const call_ptr& x, const savefile& file,
   add_ratelimit_headers(what.head, x->quota);
   x->answer->send_file(std::move(what.head),
                        {file.descriptor, what.slice.offset, what.slice.length});
+}
+
+void api::stream(const request& asked, reply answer) {
+  admit(
+    asked, std::move(answer), right::download, "stream",
+    [self = shared_from_this()](const call_ptr& x) {
+      // Held by the stream, which the job and the streamer hold.
+      std::function<void(const stream_report&)> ended;
+      if (x->asked.method != method::head)
+        ended = [self, x](const stream_report& report) {
+          self->stream_ended(x, report);
+        };
+      auto packets = std::make_shared<live_stream>(self->stream_buffer_bytes_,
+                                                   std::move(ended));
+      self->engine_.follow(x->account(), x->id(), packets,
+                           [self, x, packets](const outcome<done>& followed) {
+                             if (followed) {
+                               self->send_stream(x, packets);
+                               return;
+                             }
+                             packets->abandon();
+                             self->fail(x, followed.error());
+                           });
+    });
+}
+
+void api::send_stream(const call_ptr& x,
+                      const std::shared_ptr<live_stream>& packets) {
+  response head;
+  head.content_type = "application/vnd.tcpdump.pcap";
+  head.headers = {{"Cache-Control", "no-store"},
+                  {"Content-Disposition",
+                   "attachment; filename=\"pcap_" + x->id() + ".pcap\""},
+                  {"Trailer", std::string{live_stream::sent_field} + ", "
+                                + live_stream::dropped_field},
+                  // Proxies pass packets on as they come.
+                  {"X-Accel-Buffering", "no"}};
+  add_ratelimit_headers(head, x->quota);
+  x->note(head.status, 0);
+  x->answer->send_live(std::move(head), packets);
+}
+
+void api::stream_ended(const call_ptr& x, const stream_report& report) {
+  metrics_.count_stream(report.packets_sent, report.packets_dropped);
+  log_event{"stream-ended"}
+    .with("job", x->entry.job_id)
+    .with("account", x->entry.account_id)
+    .with("credential", x->entry.credential)
+    .with("client", x->entry.client_address)
+    .with("packets", report.packets_sent)
+    .with("dropped", report.packets_dropped)
+    .with("bytes", report.bytes_sent)
+    .with("complete", report.complete)
+    .info();
 }
 
 void api::ownership(const request& asked, reply answer) {

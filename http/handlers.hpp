@@ -5,6 +5,7 @@
 #include "http/create_request.hpp"
 #include "http/engine_errors.hpp"
 #include "http/front.hpp"
+#include "http/live_stream.hpp"
 #include "http/metrics.hpp"
 #include "http/server.hpp"
 
@@ -31,6 +32,7 @@ public:
   void stop(const request& asked, reply answer);
   void erase(const request& asked, reply answer);
   void download(const request& asked, reply answer);
+  void stream(const request& asked, reply answer);
 
   /// Buckets belong to `type: full`.
   void ownership(const request& asked, reply answer);
@@ -62,6 +64,9 @@ private:
   void fail(const call_ptr& x, const failure& why) const;
   void send_file(const call_ptr& x, const savefile& file,
                  savefile_format format) const;
+  void send_stream(const call_ptr& x,
+                   const std::shared_ptr<live_stream>& packets);
+  void stream_ended(const call_ptr& x, const stream_report& report);
   void render(reply& answer, metrics_snapshot now);
 
   bridge engine_;
@@ -69,6 +74,7 @@ private:
   create_limits limits_;
   std::string version_;
   metrics metrics_;
+  std::size_t stream_buffer_bytes_;
   std::mutex front_mutex_; // Guards the next.
   std::function<front_stats()> front_stats_;
 };

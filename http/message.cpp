@@ -22,6 +22,11 @@ void reply::send_file(response head, file_slice body) {
     channel->send_file(std::move(head), std::move(body));
 }
 
+void reply::send_live(response head, std::shared_ptr<live_body> body) {
+  if (auto channel = std::exchange(channel_, nullptr))
+    channel->send_live(std::move(head), std::move(body));
+}
+
 bool reply::peer_gone() const {
   return !channel_ || channel_->peer_gone();
 }

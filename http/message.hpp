@@ -1,6 +1,7 @@
 #pragma once
 
 #include "capture/descriptor.hpp"
+#include "http/live_body.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -68,6 +69,10 @@ public:
   /// Sends `head` with the slice as its body (`head.body` is ignored).
   virtual void send_file(response head, file_slice body) = 0;
 
+  /// Sends `head` with a body that comes while it is sent (`head.body` is
+  /// ignored), and closes the connection behind it.
+  virtual void send_live(response head, std::shared_ptr<live_body> body) = 0;
+
   /// True once the client has closed the connection.
   virtual bool peer_gone() const = 0;
 };
@@ -86,6 +91,9 @@ public:
 
   /// Answers with part of a file.
   void send_file(response head, file_slice body);
+
+  /// Answers with a body that comes while it is sent.
+  void send_live(response head, std::shared_ptr<live_body> body);
 
   bool peer_gone() const;
 

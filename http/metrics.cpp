@@ -163,6 +163,14 @@ public:
         .Name("edgecap_http_request_duration_seconds")
         .Help("From the complete request to the answer.")
         .Register(registry);
+  prometheus::Family<prometheus::Counter>& streamed
+    = prometheus::BuildCounter()
+        .Name("edgecap_stream_packets_total")
+        .Help("Packets for live streams that have ended, by what became of "
+              "them.")
+        .Register(registry);
+  prometheus::Counter& stream_sent = streamed.Add({{"outcome", "sent"}});
+  prometheus::Counter& stream_dropped = streamed.Add({{"outcome", "dropped"}});
   prometheus::Family<prometheus::Gauge>& build
     = prometheus::BuildGauge()
         .Name("edgecap_build_info")
@@ -187,6 +195,11 @@ void metrics::observe(const std::string& method_name,
     .Increment();
   impl_->durations.Add({{"route", route}}, latency_bounds)
     .Observe(std::chrono::duration<double>(duration).count());
+}
+
+void metrics::count_stream(std::uint64_t sent, std::uint64_t dropped) {
+  impl_->stream_sent.Increment(static_cast<double>(sent));
+  impl_->stream_dropped.Increment(static_cast<double>(dropped));
 }
 
 std::string metrics::render(const metrics_snapshot& now) const {

@@ -26,6 +26,10 @@ public:
   explicit metrics(const std::string& version);
   ~metrics();
 
+  /// Counts what a live stream that has ended sent, and dropped for its client
+  /// being slow. Usable on any thread.
+  void count_stream(std::uint64_t sent, std::uint64_t dropped);
+
   /// Counts one answered request; see `observer`.
   void observe(const std::string& method_name, const std::string& pattern,
                int status, std::chrono::nanoseconds duration);

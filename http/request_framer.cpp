@@ -347,6 +347,7 @@ status request_framer::on_head_end() {
   if (http_1_0_)
     expects_continue_ = false;
   request_.keep_alive = !asked_close_ && (!http_1_0_ || asked_keep_alive_);
+  request_.is_http_1_0 = http_1_0_;
   state_ = state::body;
   return status::complete;
 }

@@ -28,6 +28,7 @@ struct framed_request {
   std::unordered_map<std::string, std::string> headers;
   std::string body;
   bool keep_alive = true; ///< What the client asked for.
+  bool is_http_1_0 = false;
 };
 
 /// Name of a method as it stands in a request line.

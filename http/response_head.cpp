@@ -122,6 +122,31 @@ const std::string& date_now() {
   return text;
 }
 
+/// All but what says how the body is framed.
+std::string begin_head(const response& answer) {
+  std::string head;
+  head.reserve(256);
+  head += "HTTP/1.1 ";
+  head += std::to_string(answer.status);
+  head += ' ';
+  head += reason_phrase(answer.status);
+  head += "\r\nDate: ";
+  head += date_now();
+  head += "\r\n";
+  if (!answer.content_type.empty()) {
+    head += "Content-Type: ";
+    head += answer.content_type;
+    head += "\r\n";
+  }
+  for (const auto& [name, value] : answer.headers) {
+    head += name;
+    head += ": ";
+    head += value;
+    head += "\r\n";
+  }
+  return head;
+}
+
 } // namespace
 
 bool is_writable(const response& answer) {
@@ -145,26 +170,7 @@ bool has_body(int status) {
 
 std::string response_head(const response& answer, std::uint64_t body_bytes,
                           bool keep_alive) {
-  std::string head;
-  head.reserve(256);
-  head += "HTTP/1.1 ";
-  head += std::to_string(answer.status);
-  head += ' ';
-  head += reason_phrase(answer.status);
-  head += "\r\nDate: ";
-  head += date_now();
-  head += "\r\n";
-  if (!answer.content_type.empty()) {
-    head += "Content-Type: ";
-    head += answer.content_type;
-    head += "\r\n";
-  }
-  for (const auto& [name, value] : answer.headers) {
-    head += name;
-    head += ": ";
-    head += value;
-    head += "\r\n";
-  }
+  auto head = begin_head(answer);
   if (has_body(answer.status)) {
     head += "Content-Length: ";
     head += std::to_string(body_bytes);
@@ -172,6 +178,14 @@ std::string response_head(const response& answer, std::uint64_t body_bytes,
   }
   head += keep_alive ? "Connection: keep-alive\r\n\r\n"
                      : "Connection: close\r\n\r\n";
+  return head;
+}
+
+std::string live_response_head(const response& answer, bool chunked) {
+  auto head = begin_head(answer);
+  if (chunked)
+    head += "Transfer-Encoding: chunked\r\n";
+  head += "Connection: close\r\n\r\n";
   return head;
 }
 

@@ -21,4 +21,9 @@ bool has_body(int status);
 std::string response_head(const response& answer, std::uint64_t body_bytes,
                           bool keep_alive);
 
+/// The same for a body of unknown length, behind which the connection ends.
+/// @param chunked Whether it comes in chunks (RFC 9112, 7.1), as HTTP/1.0 does
+///        not know them; otherwise the connection's end is the body's.
+std::string live_response_head(const response& answer, bool chunked);
+
 } // namespace edgecap::http

@@ -28,6 +28,7 @@ std::vector<route> make_routes(const std::shared_ptr<api>& target) {
     {method::get, pcap, call(&api::get)},
     {method::del, pcap, call(&api::erase)},
     {method::get, pcap + "/download", call(&api::download)},
+    {method::get, pcap + "/stream", call(&api::stream)},
     {method::put, pcap + "/stop", call(&api::stop)},
     {method::get, "/healthz", call(&api::healthz)},
     {method::get, "/readyz", call(&api::readyz)},

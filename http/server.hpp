@@ -32,6 +32,8 @@ struct api_options {
   std::uint32_t max_time_limit_s = 300;
   std::uint32_t max_packet_limit = 10000;
   std::chrono::milliseconds answer_timeout{10000};
+  /// Packets that may wait for the client of one stream.
+  std::size_t stream_buffer_bytes = 4u << 20;
   std::string version;
 };
 

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <system_error>
 #include <utility>
 
@@ -38,30 +39,59 @@ void block_signals() {
   pthread_sigmask(SIG_SETMASK, &all, nullptr);
 }
 
+iovec text_of(std::string& text) {
+  return {text.data(), text.size()};
+}
+
+/// Sends of three texts in a row, `sent` bytes of which are sent already, what
+/// the socket takes at once.
+send_progress send_texts(int socket, std::array<iovec, 3> texts,
+                         std::size_t& sent, int flags) {
+  auto skipped = sent;
+  auto left = std::size_t{0};
+  for (auto& text : texts) {
+    const auto done = std::min(skipped, text.iov_len);
+    text.iov_base = static_cast<char*>(text.iov_base) + done;
+    text.iov_len -= done;
+    skipped -= done;
+    left += text.iov_len;
+  }
+  if (left == 0)
+    return send_progress::complete;
+  msghdr message{};
+  message.msg_iov = texts.data();
+  message.msg_iovlen = texts.size();
+  const auto now
+    = ::sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL | flags);
+  if (now < 0)
+    return errno == EAGAIN || errno == EINTR ? send_progress::blocked
+                                             : send_progress::broken;
+  sent += static_cast<std::size_t>(now);
+  return static_cast<std::size_t>(now) == left ? send_progress::complete
+                                               : send_progress::blocked;
+}
+
+/// The line in front of a chunk (RFC 9112, 7.1).
+std::string chunk_head(std::size_t size) {
+  std::array<char, 2 * sizeof size> digits{};
+  const auto end
+    = std::to_chars(digits.data(), digits.data() + digits.size(), size, 16).ptr;
+  return std::string(digits.data(), end) + "\r\n";
+}
+
+/// What ends a chunked body, with its trailers.
+std::string last_chunk(const live_body& body) {
+  std::string result = "0\r\n";
+  for (const auto& [name, value] : body.trailers())
+    result += name + ": " + value + "\r\n";
+  return result + "\r\n";
+}
+
 } // namespace
 
 send_progress send_text(transfer& job) {
-  const auto total = job.head.size() + job.body.size();
-  while (job.sent < total) {
-    const auto in_head = std::min(job.sent, job.head.size());
-    const auto in_body = job.sent - in_head;
-    std::array<iovec, 2> parts{
-      iovec{job.head.data() + in_head, job.head.size() - in_head},
-      iovec{job.body.data() + in_body, job.body.size() - in_body}};
-    msghdr message{};
-    message.msg_iov = parts.data();
-    message.msg_iovlen = parts.size();
-    const auto more = job.file.length > 0 ? MSG_MORE : 0;
-    const auto sent
-      = ::sendmsg(*job.socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL | more);
-    if (sent >= 0)
-      job.sent += static_cast<std::size_t>(sent);
-    else if (errno == EAGAIN)
-      return send_progress::blocked;
-    else if (errno != EINTR)
-      return send_progress::broken;
-  }
-  return send_progress::complete;
+  return send_texts(*job.socket, {text_of(job.head), text_of(job.body), {}},
+                    job.sent, job.file.length > 0 ? MSG_MORE : 0);
 }
 
 streamer::streamer(std::chrono::milliseconds stall_timeout)
@@ -91,7 +121,7 @@ void streamer::add(transfer job) {
       return;
     }
   }
-  job.done(false);
+  conclude(job, false);
 }
 
 void streamer::stop() {
@@ -106,7 +136,7 @@ void streamer::stop() {
   // The thread is gone, and nothing is added any more.
   for (auto& job : std::exchange(inbox_, {})) {
     --active_;
-    job.done(false);
+    conclude(job, false);
   }
 }
 
@@ -131,13 +161,15 @@ void streamer::run() {
     auto fresh = take_inbox();
     if (!fresh)
       break;
+    const auto ready = take_ready();
     for (auto i = 0; i < count; ++i) {
       auto* which
         = static_cast<entry*>(events.at(static_cast<std::size_t>(i)).data.ptr);
       if (which != nullptr)
-        serve(*which);
+        serve(*which, events.at(static_cast<std::size_t>(i)).events);
     }
-    // After the events: starting may free an entry that one of them points to.
+    // After the events: these may free an entry that one of them points to.
+    go_on(ready);
     start(std::move(*fresh));
     if (const auto now = clock::now(); now >= next_check) {
       give_up_stalled(now);
@@ -160,23 +192,123 @@ std::optional<std::vector<transfer>> streamer::take_inbox() {
   return std::exchange(inbox_, {});
 }
 
+/// Live bodies that have news since the last time.
+std::vector<std::uint64_t> streamer::take_ready() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return std::exchange(ready_, {});
+}
+
 void streamer::start(std::vector<transfer> fresh) {
   for (auto& job : fresh) {
-    open_.push_back({std::move(job), clock::now()});
+    open_.emplace_back();
     auto& added = open_.back();
-    epoll_event event{};
-    event.events = EPOLLOUT;
-    event.data.ptr = &added;
-    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, *added.job.socket, &event)
-        != 0)
+    added.job = std::move(job);
+    added.last_progress = clock::now();
+    added.number = ++last_number_;
+    if (!watch(added, EPOLLOUT, EPOLL_CTL_ADD))
       finish(added, false);
   }
 }
 
-void streamer::serve(entry& which) {
-  const auto progress = pump(which);
+/// Sends again to those whose live bodies were waiting.
+void streamer::go_on(const std::vector<std::uint64_t>& ready) {
+  for (const auto number : ready) {
+    const auto which
+      = std::find_if(open_.begin(), open_.end(),
+                     [number](const entry& e) { return e.number == number; });
+    if (which == open_.end() || !which->waiting)
+      continue;
+    which->waiting = false;
+    which->last_progress = clock::now();
+    if (!watch(*which, EPOLLOUT, EPOLL_CTL_MOD))
+      finish(*which, false);
+  }
+}
+
+bool streamer::watch(entry& which, std::uint32_t events, int operation) {
+  epoll_event event{};
+  event.events = events;
+  event.data.ptr = &which;
+  return ::epoll_ctl(epoll_.get(), operation, *which.job.socket, &event) == 0;
+}
+
+void streamer::serve(entry& which, std::uint32_t events) {
+  if (which.waiting) {
+    // Nothing is sent, so that only the client can have news: it leaves.
+    finish(which, false);
+    return;
+  }
+  if ((events & (EPOLLERR | EPOLLHUP)) != 0 && which.job.live) {
+    finish(which, false);
+    return;
+  }
+  const auto progress = which.job.live ? pump_live(which) : pump(which);
   if (progress != send_progress::blocked)
     finish(which, progress == send_progress::complete);
+}
+
+/// Sends what a live body has, up to one step.
+send_progress streamer::pump_live(entry& which) {
+  auto& job = which.job;
+  for (auto step = std::size_t{0}; step < max_step_bytes;) {
+    const auto sent_before = job.sent;
+    auto* data = const_cast<void*>(which.piece.data);
+    const auto progress = send_texts(
+      *job.socket,
+      {text_of(job.head), iovec{data, which.piece.size}, text_of(which.tail)},
+      job.sent, 0);
+    if (job.sent != sent_before)
+      which.last_progress = clock::now();
+    step += job.sent - sent_before;
+    if (progress != send_progress::complete || which.is_last)
+      return progress;
+    job.sent = 0;
+    switch (load_piece(which)) {
+    case live_state::piece:
+      break;
+    case live_state::waiting:
+      return wait_for_piece(which);
+    case live_state::whole:
+      if (!job.chunked)
+        return send_progress::complete;
+      which.is_last = true;
+      break;
+    case live_state::broken:
+      return send_progress::broken;
+    }
+  }
+  return send_progress::blocked;
+}
+
+/// Makes the live body's next piece what is to be sent, in its frame.
+live_state streamer::load_piece(entry& which) {
+  auto& job = which.job;
+  which.piece = {};
+  job.head.clear();
+  which.tail.clear();
+  const auto state = job.live->next(which.piece);
+  if (!job.chunked)
+    return state;
+  if (state == live_state::piece) {
+    job.head = chunk_head(which.piece.size);
+    which.tail = "\r\n";
+  } else if (state == live_state::whole) {
+    job.head = last_chunk(*job.live);
+  }
+  return state;
+}
+
+/// Lets the client's side alone be watched until the body has news.
+send_progress streamer::wait_for_piece(entry& which) {
+  which.waiting = true;
+  if (!watch(which, EPOLLRDHUP, EPOLL_CTL_MOD))
+    return send_progress::broken;
+  which.job.live->on_ready([this, number = which.number] {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ready_.push_back(number);
+    wake();
+  });
+  return send_progress::blocked;
 }
 
 /// Sends one step. A step that the socket took whole reports `blocked`, too:
@@ -215,13 +347,20 @@ void streamer::finish(entry& which, bool complete) {
   auto job = std::move(position->job);
   open_.erase(position);
   --active_;
+  conclude(job, complete);
+}
+
+/// Tells those who care that a transfer is over.
+void streamer::conclude(transfer& job, bool complete) {
+  if (job.live)
+    job.live->finished(complete);
   job.done(complete);
 }
 
 void streamer::give_up_stalled(clock::time_point now) {
   for (auto i = open_.begin(); i != open_.end();) {
     auto& candidate = *i++;
-    if (now - candidate.last_progress > stall_timeout_) {
+    if (!candidate.waiting && now - candidate.last_progress > stall_timeout_) {
       ++stalled_;
       finish(candidate, false);
     }

@@ -59,6 +59,7 @@ limits:
   time_limit: 1h
   packet_limit: 1000000000
   running_jobs: 9
+  streams_per_job: 10
 http:
   threads: 1
   max_connections: 2
@@ -68,6 +69,7 @@ http:
   max_header_size: 1KiB
   max_headers: 5
   max_body_size: 2KiB
+  stream_buffer: 64KiB
   header_timeout: 101ms
   body_timeout: 102ms
   keep_alive_timeout: 103ms
@@ -96,6 +98,7 @@ log: {level: error, format: text}
   EXPECT_EQ(x.limits.time_limit_s, 3600u);
   EXPECT_EQ(x.limits.packet_limit, 1000000000u);
   EXPECT_EQ(x.limits.running_jobs, 9u);
+  EXPECT_EQ(x.limits.streams_per_job, 10u);
   EXPECT_EQ(x.http.threads, 1u);
   EXPECT_EQ(x.http.max_connections, 2u);
   EXPECT_EQ(x.http.max_in_flight, 3u);
@@ -104,6 +107,7 @@ log: {level: error, format: text}
   EXPECT_EQ(x.http.max_header_bytes, 1024u);
   EXPECT_EQ(x.http.max_headers, 5u);
   EXPECT_EQ(x.http.max_body_bytes, 2048u);
+  EXPECT_EQ(x.http.stream_buffer_bytes, 65536u);
   EXPECT_EQ(x.http.header_timeout, 101ms);
   EXPECT_EQ(x.http.body_timeout, 102ms);
   EXPECT_EQ(x.http.keep_alive_timeout, 103ms);

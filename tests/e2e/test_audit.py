@@ -32,11 +32,7 @@ def daemon(link, work):
 
 
 def audits(daemon, **fields):
-    return [
-        entry
-        for entry in daemon.log_entries()
-        if entry.get("event") == "audit" and fields.items() <= entry.items()
-    ]
+    return daemon.events("audit", **fields)
 
 
 def test_each_operation_leaves_one_line(daemon, link):

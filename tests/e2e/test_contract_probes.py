@@ -11,7 +11,7 @@ from harness.daemon import (
     Daemon,
     configuration,
 )
-from harness.prometheus import Metrics
+from harness.prometheus import scrape
 from harness.waiting import wait_until
 
 
@@ -29,13 +29,6 @@ def daemon(link, work):
 @pytest.fixture(scope="module")
 def anonymous(daemon):
     return Client(daemon.port)
-
-
-def scrape(anonymous):
-    answer = anonymous.get("/metrics")
-    assert answer.status == 200
-    assert answer.header("Content-Type").startswith("text/plain; version=0.0.4")
-    return Metrics(answer.body.decode())
 
 
 def test_probes_need_no_credentials(anonymous):

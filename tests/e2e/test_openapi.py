@@ -26,6 +26,7 @@ BASE = "/client/v4/accounts/{account_id}/pcaps"
 JOB = BASE + "/{pcap_id}"
 DOWNLOAD = JOB + "/download"
 STOP = JOB + "/stop"
+STREAM = JOB + "/stream"
 OWNERSHIP = BASE + "/ownership"
 VALIDATE = OWNERSHIP + "/validate"
 OWNERSHIP_ID = OWNERSHIP + "/{ownership_id}"
@@ -210,6 +211,12 @@ def _delete(world):
     return world.api.request("DELETE", world.target(JOB, job_id))
 
 
+def _stream(world):
+    """A stream of the one capture that runs for a second."""
+    job_id = world.api.create(time_limit=1)["id"]
+    return world.api.request("GET", world.target(STREAM, job_id))
+
+
 def _probe(path):
     return lambda world: Client(world.daemon.port).get(path)
 
@@ -221,6 +228,7 @@ PARTICULAR = {
     ("GET", BASE, 200): _simple("GET", BASE),
     ("GET", JOB, 200): _simple("GET", JOB),
     ("DELETE", JOB, 204): _delete,
+    ("GET", STREAM, 200): _stream,
     ("PUT", STOP, 204): _simple("PUT", STOP),
     ("GET", DOWNLOAD, 200): _simple("GET", DOWNLOAD),
     ("GET", DOWNLOAD, 206): _download(Range="bytes=0-9"),

@@ -44,6 +44,8 @@ TEST(EngineErrorsTest, HaveStatusAndCode) {
     {errc::unknown_system, 400, 20107, false, "/system"},
     {errc::rate_limited, 429, 20300, false, ""},
     {errc::too_many_jobs, 503, 20301, false, ""},
+    {errc::not_running, 404, 20205, false, ""},
+    {errc::too_many_followers, 503, 20308, false, ""},
     {errc::not_ready, 404, 20201, false, ""},
     {errc::no_savefile, 404, 20202, false, ""},
     {errc::storage_unavailable, 503, 20304, true, ""},

@@ -3,7 +3,9 @@
 // are configured short.
 #include "http/errors.hpp"
 #include "http/front.hpp"
+#include "http/live_stream.hpp"
 #include "tests/support/http_client.hpp"
+#include "tests/support/scripted_source.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -152,6 +154,14 @@ protected:
       {method::get, "/file",
        [this](const request&, reply to) {
          to.send_file(text(""), {file, 0, sparse_bytes});
+       }},
+      {method::get, "/live",
+       [](const request&, reply to) {
+         auto body = std::make_shared<live_stream>(1u << 20, nullptr);
+         body->begin("header");
+         body->take(edgecap::test::make_batch(1));
+         body->end(true);
+         to.send_live(text("ignored"), body);
        }},
       {method::get, "/slice",
        [this](const request&, reply to) {
@@ -877,6 +887,62 @@ TEST_F(FrontTest, IgnoresSigpipe) {
   struct sigaction current {};
   ASSERT_EQ(::sigaction(SIGPIPE, nullptr, &current), 0);
   EXPECT_EQ(current.sa_handler, SIG_IGN);
+}
+
+// -- live bodies --------------------------------------------------------------
+
+TEST_F(FrontTest, SendsALiveBodyInChunksAndCloses) {
+  start();
+  auto client = connect();
+  client.request("GET", "/live");
+  const auto all = client.read_until_close();
+  EXPECT_THAT(all, HasSubstr("\r\nTransfer-Encoding: chunked\r\n"));
+  EXPECT_THAT(all, HasSubstr("\r\nConnection: close\r\n"));
+  EXPECT_THAT(all, testing::Not(HasSubstr("Content-Length")));
+  EXPECT_THAT(all, HasSubstr("\r\n\r\n6\r\nheader\r\n4c\r\n"));
+  EXPECT_THAT(all, testing::EndsWith("\r\n0\r\nEdgecap-Packets-Sent: 1\r\n"
+                                     "Edgecap-Packets-Dropped: 0\r\n\r\n"));
+}
+
+TEST_F(FrontTest, EndsALiveBodyWithTheConnectionForOldClients) {
+  start();
+  auto client = connect();
+  client.send("GET /live HTTP/1.0\r\n\r\n");
+  const auto all = client.read_until_close();
+  EXPECT_THAT(all, testing::Not(HasSubstr("chunked")));
+  const auto body = all.substr(all.find("\r\n\r\n") + 4);
+  EXPECT_EQ(body.substr(0, 6), "header");
+  EXPECT_EQ(body.size(), 6u + edgecap::test::make_batch(1).size_bytes());
+}
+
+TEST_F(FrontTest, HasNoLiveBodyForHead) {
+  start();
+  auto client = connect();
+  client.request("HEAD", "/live");
+  const auto all = client.read_until_close();
+  EXPECT_THAT(all, HasSubstr("\r\nTransfer-Encoding: chunked\r\n"));
+  EXPECT_THAT(all, testing::EndsWith("\r\n\r\n"));
+  EXPECT_THAT(all, testing::Not(HasSubstr("header\r\n4c")));
+}
+
+TEST_F(FrontTest, CountsLiveBodiesAsDownloads) {
+  options.max_downloads = 1;
+  start();
+  auto first = connect();
+  first.request("GET", "/later");
+  const auto body = std::make_shared<live_stream>(1u << 20, nullptr);
+  later.take()->send_live(text(""), body);
+  eventually("the first is open",
+             [this] { return server->stats().bodies_open == 1; });
+  auto second = connect();
+  second.request("GET", "/later");
+  const auto refused = std::make_shared<live_stream>(1u << 20, nullptr);
+  later.take()->send_live(text(""), refused);
+  expect_failure(second.read_answer(), 503, code::overloaded);
+  EXPECT_FALSE(refused->take(edgecap::test::make_batch(1)));
+  body->end(true);
+  first.read_until_close();
+  eventually("it is over", [this] { return server->stats().bodies_open == 0; });
 }
 
 // -- the end ------------------------------------------------------------------

@@ -4,6 +4,7 @@
 #include "http/secret.hpp"
 #include "tests/support/actor_fixture.hpp"
 #include "tests/support/captured_log.hpp"
+#include "tests/support/scripted_source.hpp"
 
 #include <caf/typed_event_based_actor.hpp>
 #include <gmock/gmock.h>
@@ -43,6 +44,7 @@ struct answered {
   int times = 0;
   response head;
   std::optional<file_slice> file;
+  std::shared_ptr<live_body> live;
 
   json body() const {
     return json::parse(head.body);
@@ -72,6 +74,11 @@ public:
   void send_file(response head, file_slice body) override {
     send(std::move(head));
     to_->file = std::move(body);
+  }
+
+  void send_live(response head, std::shared_ptr<live_body> body) override {
+    send(std::move(head));
+    to_->live = std::move(body);
   }
 
   bool peer_gone() const override {
@@ -104,6 +111,7 @@ struct script {
 };
 
 struct registry_script : script {
+  follower_ptr follower;
   job_spec spec;
   list_query query;
   job_record record;
@@ -147,6 +155,11 @@ fake_registry(job_registry_actor::pointer self,
       return st->answer(
         self, "download " + who + ' ' + id + (pcapng ? " pcapng" : " pcap"),
         st->file);
+    },
+    [=](atom::follow, const std::string& who, const std::string& id,
+        const follower_ptr& packets) {
+      st->follower = packets;
+      return st->answer(self, "follow " + who + ' ' + id, caf::ok_atom{});
     },
     [=](atom::stats) { return st->answer(self, "stats", st->stats); },
     [=](atom::shutdown) {
@@ -225,6 +238,7 @@ const operation operations[] = {
   {"stop", &api::stop, right::write, true, "stop"},
   {"erase", &api::erase, right::write, true, "delete"},
   {"download", &api::download, right::download, true, "download"},
+  {"stream", &api::stream, right::download, true, "stream"},
 };
 
 class HandlersTest : public test::actor_fixture {
@@ -323,6 +337,7 @@ const operation& list_call = operations[1];
 const operation& get_call = operations[2];
 const operation& stop_call = operations[3];
 const operation& download_call = operations[5];
+const operation& stream_call = operations[6];
 
 using status_and_code = std::pair<int, int>;
 
@@ -540,6 +555,44 @@ TEST_F(HandlersTest, RefusesAParameterThatIsGivenTwice) {
   EXPECT_EQ(refusal(refused), status_and_code(400, 20105));
   EXPECT_THAT(refused.head.body, HasSubstr("page is given 2 times"));
   EXPECT_THAT(engine->calls, IsEmpty());
+}
+
+TEST_F(HandlersTest, StreamsARunningCapture) {
+  const auto x = call(stream_call);
+  EXPECT_EQ(x.head.status, 200);
+  EXPECT_EQ(x.head.content_type, "application/vnd.tcpdump.pcap");
+  EXPECT_EQ(x.header("Cache-Control"), "no-store");
+  EXPECT_EQ(x.header("X-Accel-Buffering"), "no");
+  EXPECT_EQ(x.header("Trailer"),
+            "Edgecap-Packets-Sent, Edgecap-Packets-Dropped");
+  EXPECT_THAT(engine->calls, ElementsAre("follow " + account + ' ' + job_id));
+  ASSERT_TRUE(x.live);
+  ASSERT_TRUE(engine->follower);
+  // What the job shows is what the client is sent.
+  const auto batch = test::make_batch(3);
+  EXPECT_TRUE(engine->follower->take(batch));
+  body_piece piece;
+  ASSERT_EQ(x.live->next(piece), live_state::piece);
+  EXPECT_EQ(piece.data, batch.data());
+  engine->follower->end(true);
+  x.live->finished(true);
+  EXPECT_FALSE(engine->follower->take(batch));
+  const auto ends = log.events("stream-ended");
+  ASSERT_EQ(ends.size(), 1u);
+  EXPECT_EQ(ends[0].at("packets"), 3);
+  EXPECT_EQ(ends[0].at("job"), job_id);
+  const auto scraped = call(&api::scrape, {});
+  EXPECT_THAT(scraped.head.body,
+              HasSubstr("edgecap_stream_packets_total{outcome=\"sent\"} 3"));
+}
+
+TEST_F(HandlersTest, LetsGoOfAStreamThatIsRefused) {
+  engine->error = make_error(errc::not_running, "is over");
+  const auto x = call(stream_call);
+  EXPECT_EQ(refusal(x), status_and_code(404, 20205));
+  EXPECT_FALSE(x.live);
+  EXPECT_FALSE(engine->follower->take(test::make_batch(1)));
+  EXPECT_THAT(log.events("stream-ended"), IsEmpty());
 }
 
 TEST_F(HandlersTest, HasNoBuckets) {

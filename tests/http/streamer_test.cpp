@@ -12,9 +12,13 @@
 
 #include <array>
 #include <chrono>
+#include <condition_variable>
 #include <cstdlib>
+#include <deque>
+#include <functional>
 #include <future>
 #include <memory>
+#include <mutex>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -103,6 +107,76 @@ awaited transfer_to(const shared_descriptor& socket) {
   result.job.done = [promise](bool complete) { promise->set_value(complete); };
   return result;
 }
+
+/// A live body whose pieces the test gives.
+class scripted_body : public live_body {
+public:
+  void give(std::string bytes) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    pieces_.push_back(std::move(bytes));
+    call();
+  }
+
+  void end(live_state how) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    end_ = how;
+    call();
+  }
+
+  /// Waits until the streamer has asked to be called.
+  void wait_until_idle() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    if (!changed_.wait_for(lock, patience, [this] { return wake_ != nullptr; }))
+      throw std::runtime_error("the streamer does not wait");
+  }
+
+  live_state next(body_piece& to) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (pieces_.empty())
+      return end_;
+    const auto bytes
+      = std::make_shared<const std::string>(std::move(pieces_.front()));
+    pieces_.pop_front();
+    to = {bytes, bytes->data(), bytes->size()};
+    return live_state::piece;
+  }
+
+  void on_ready(std::function<void()> wake) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    wake_ = std::move(wake);
+    changed_.notify_all();
+    if (!pieces_.empty() || end_ != live_state::waiting)
+      call();
+  }
+
+  std::vector<std::pair<std::string, std::string>> trailers() const override {
+    return {{"Count", "7"}};
+  }
+
+  void finished(bool complete) override {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    wake_ = nullptr;
+    finished_.push_back(complete);
+  }
+
+  std::vector<bool> finishes() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return finished_;
+  }
+
+private:
+  void call() {
+    if (const auto tell = std::exchange(wake_, nullptr))
+      tell();
+  }
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::string> pieces_;
+  live_state end_ = live_state::waiting;
+  std::function<void()> wake_;
+  std::vector<bool> finished_;
+};
 
 bool get(std::future<bool>& done) {
   if (done.wait_for(patience) != std::future_status::ready)
@@ -234,4 +308,109 @@ TEST(StreamerTest, RefusesTransfersAfterItStopped) {
   sent.job.body = "x";
   sender.add(std::move(sent.job));
   EXPECT_FALSE(get(sent.done));
+}
+
+// -- live bodies --------------------------------------------------------------
+
+TEST(StreamerTest, SendsPiecesAsChunksWhenTheyCome) {
+  streamer sender(30s);
+  const auto sockets = connected_pair();
+  const auto body = std::make_shared<scripted_body>();
+  auto sent = transfer_to(sockets.server);
+  sent.job.head = "head";
+  sent.job.live = body;
+  sent.job.chunked = true;
+  sender.add(std::move(sent.job));
+  EXPECT_EQ(read_bytes(sockets.client, 4), "head");
+  body->give("abc");
+  EXPECT_EQ(read_bytes(sockets.client, 8), "3\r\nabc\r\n");
+  body->wait_until_idle();
+  const auto large = pattern(3'000'000);
+  body->give(large);
+  const auto expected = "2dc6c0\r\n" + large + "\r\n";
+  EXPECT_EQ(read_bytes(sockets.client, expected.size()), expected);
+  body->end(live_state::whole);
+  const std::string last = "0\r\nCount: 7\r\n\r\n";
+  EXPECT_EQ(read_bytes(sockets.client, last.size()), last);
+  EXPECT_TRUE(get(sent.done));
+  EXPECT_EQ(body->finishes(), std::vector<bool>{true});
+  EXPECT_EQ(sender.active(), 0u);
+}
+
+TEST(StreamerTest, SendsPiecesAsTheyAreWithoutChunks) {
+  streamer sender(30s);
+  const auto sockets = connected_pair();
+  const auto body = std::make_shared<scripted_body>();
+  auto sent = transfer_to(sockets.server);
+  sent.job.head = "head";
+  sent.job.live = body;
+  body->give("abc");
+  body->give("def");
+  body->end(live_state::whole);
+  sender.add(std::move(sent.job));
+  EXPECT_EQ(read_bytes(sockets.client, 10), "headabcdef");
+  EXPECT_TRUE(get(sent.done));
+}
+
+TEST(StreamerTest, LeavesABrokenBodyWithoutItsEnd) {
+  streamer sender(30s);
+  const auto sockets = connected_pair();
+  const auto body = std::make_shared<scripted_body>();
+  auto sent = transfer_to(sockets.server);
+  sent.job.live = body;
+  sent.job.chunked = true;
+  body->give("abc");
+  body->end(live_state::broken);
+  sender.add(std::move(sent.job));
+  EXPECT_FALSE(get(sent.done));
+  EXPECT_EQ(read_bytes(sockets.client, 8), "3\r\nabc\r\n");
+  EXPECT_EQ(body->finishes(), std::vector<bool>{false});
+}
+
+TEST(StreamerTest, NoticesAClientThatLeavesWhileNothingIsSent) {
+  streamer sender(30s);
+  auto sockets = connected_pair();
+  const auto body = std::make_shared<scripted_body>();
+  auto sent = transfer_to(sockets.server);
+  sent.job.live = body;
+  sender.add(std::move(sent.job));
+  body->wait_until_idle();
+  sockets.client.reset();
+  EXPECT_FALSE(get(sent.done));
+  EXPECT_EQ(body->finishes(), std::vector<bool>{false});
+}
+
+// What is not there yet is not the client's fault; what it does not read, is.
+TEST(StreamerTest, GivesUpAReaderOfALiveBodyOnlyForWhatItDoesNotRead) {
+  streamer sender(100ms);
+  const auto sockets = connected_pair();
+  const auto body = std::make_shared<scripted_body>();
+  auto sent = transfer_to(sockets.server);
+  sent.job.live = body;
+  sender.add(std::move(sent.job));
+  body->wait_until_idle();
+  // Somebody else is given up meanwhile: more than the timeout has passed.
+  const auto others = connected_pair();
+  auto other = transfer_to(others.server);
+  other.job.body = pattern(100'000'000);
+  sender.add(std::move(other.job));
+  EXPECT_FALSE(get(other.done));
+  EXPECT_EQ(sender.active(), 1u);
+  body->give(pattern(100'000'000));
+  EXPECT_FALSE(get(sent.done));
+  EXPECT_EQ(sender.stalled(), 2u);
+}
+
+TEST(StreamerTest, EndsLiveBodiesWhenItStops) {
+  const auto body = std::make_shared<scripted_body>();
+  const auto sockets = connected_pair();
+  {
+    streamer sender(30s);
+    auto sent = transfer_to(sockets.server);
+    sent.job.live = body;
+    sender.add(std::move(sent.job));
+    body->wait_until_idle();
+  }
+  EXPECT_EQ(body->finishes(), std::vector<bool>{false});
+  body->give("too late"); // calls nobody
 }

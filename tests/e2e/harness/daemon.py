@@ -245,6 +245,14 @@ class Daemon:
         lines = self.log().splitlines(keepends=True)
         return [json.loads(line) for line in lines if line.endswith("\n")]
 
+    def events(self, name, **fields):
+        """The lines of its log with this event and these fields."""
+        return [
+            entry
+            for entry in self.log_entries()
+            if entry.get("event") == name and fields.items() <= entry.items()
+        ]
+
     def __enter__(self):
         return self.start()
 

@@ -26,6 +26,14 @@ def _labels(text):
     return found
 
 
+def scrape(client):
+    """What a daemon's metrics are now."""
+    answer = client.get("/metrics")
+    assert answer.status == 200
+    assert answer.header("Content-Type").startswith("text/plain; version=0.0.4")
+    return Metrics(answer.body.decode())
+
+
 class Metrics:
     """Families and samples of one scrape; raises ValueError if anything is
     not as the format wants it."""
