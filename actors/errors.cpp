@@ -34,6 +34,8 @@ std::string to_string(errc x) {
     return "shutting_down";
   case errc::invalid_options:
     return "invalid_options";
+  case errc::key_reused:
+    return "key_reused";
   }
   return "invalid";
 }

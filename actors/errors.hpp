@@ -25,6 +25,7 @@ enum class errc : std::uint8_t {
   not_running,         ///< The job captures no more.
   too_many_followers,  ///< As many follow the job as may.
   invalid_options,     ///< An actor was started with impossible options.
+  key_reused,          ///< The idempotency key belongs to another request.
 };
 
 /// Name of the code, as logged.

@@ -21,8 +21,11 @@ using rate_limiter_actor = caf::typed_actor<
 
 /// The STORAGE actor interface. The only owner of the index and of the files.
 using storage_actor = caf::typed_actor<
-  // Adds a new job; answers when that is durable.
-  caf::replies_to<atom::insert, job_record>::with<caf::ok_atom>,
+  // Adds a new job, and the idempotency key that it was asked for with, if it
+  // is not empty; answers when both are durable.
+  caf::replies_to<atom::insert, job_record, std::string>::with<caf::ok_atom>,
+  // Returns the job that an account asked for with an idempotency key.
+  caf::replies_to<atom::recall, std::string, std::string>::with<job_record>,
   // Notes what is so now of a running job: its interfaces, whose places are the
   // numbers of their runs, above all; a crash would lose their names.
   caf::reacts_to<atom::progress, job_record>,
@@ -99,8 +102,9 @@ using job_actor = batch_sink_actor::extend<
 
 /// The JOB REGISTRY actor interface: the front door of the engine.
 using job_registry_actor = caf::typed_actor<
-  // Admits, persists and starts a job; answers with its record.
-  caf::replies_to<atom::create, job_spec>::with<job_record>,
+  // Admits, persists and starts a job. With an idempotency key that is not
+  // empty, an account's second request is answered with the job of its first.
+  caf::replies_to<atom::create, job_spec, std::string>::with<creation>,
   // Returns a job of an account, running or finished.
   caf::replies_to<atom::get, std::string, std::string>::with<job_record>,
   // Returns one page of an account's jobs.

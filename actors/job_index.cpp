@@ -26,7 +26,7 @@ constexpr int busy_timeout_ms = 250;
 
 /// The schema's history: entry n brings version n to version n + 1. Entries
 /// are never edited, only added.
-constexpr std::array<const char*, 1> migrations{{
+constexpr std::array<const char*, 2> migrations{{
   R"sql(
     CREATE TABLE jobs (
       id                         TEXT    NOT NULL PRIMARY KEY,
@@ -76,6 +76,19 @@ constexpr std::array<const char*, 1> migrations{{
       error                TEXT    NOT NULL,
       PRIMARY KEY (job_id, run)
     ) STRICT, WITHOUT ROWID;
+  )sql",
+  R"sql(
+    CREATE TABLE idempotency_keys (
+      account_id TEXT    NOT NULL,
+      key        TEXT    NOT NULL,
+      job_id     TEXT    NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+      created    INTEGER NOT NULL,
+      PRIMARY KEY (account_id, key)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX idempotency_keys_of_job ON idempotency_keys (job_id);
+    CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created);
+    CREATE INDEX idempotency_keys_of_account
+      ON idempotency_keys (account_id, created, key);
   )sql",
 }};
 
@@ -359,7 +372,7 @@ public:
     return *slot;
   }
 
-  void insert(const job_record& x) {
+  void insert(const job_record& x, const std::string& key) {
     SQLite::Transaction transaction{db};
     use statement{prepared(
       insert_job, "INSERT INTO jobs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,"
@@ -379,6 +392,8 @@ public:
                        << signed_of(x.pcapng_bytes);
     statement->exec();
     insert_interfaces(x);
+    if (!key.empty())
+      insert_key(x, key);
     transaction.commit();
   }
 
@@ -423,6 +438,31 @@ public:
     return result;
   }
 
+  std::optional<job_record> recall(const std::string& account,
+                                   const std::string& key, unix_ns since) {
+    std::string id;
+    {
+      use statement{prepared(select_key, "SELECT job_id FROM idempotency_keys "
+                                         "WHERE account_id = ? AND key = ? "
+                                         "AND created >= ?")};
+      binder{*statement} << account << key << since;
+      if (!statement->executeStep())
+        return std::nullopt;
+      row_reader{*statement} >> id;
+    }
+    return find(id);
+  }
+
+  std::size_t forget_keys(unix_ns instant, std::size_t limit) {
+    use statement{prepared(delete_old_keys,
+                           "DELETE FROM idempotency_keys "
+                           "WHERE (account_id, key) IN "
+                           "(SELECT account_id, key FROM idempotency_keys "
+                           "WHERE created < ? ORDER BY created LIMIT ?)")};
+    binder{*statement} << instant << limit;
+    return static_cast<std::size_t>(statement->exec());
+  }
+
   job_page list(const list_query& query) {
     const auto where = "WHERE account_id = ?1 AND (?2 = '' OR type = ?2)"
                        + condition_of(query.status);
@@ -462,6 +502,23 @@ public:
   SQLite::Database db;
 
 private:
+  /// A key that is here already is too old to be recalled: it gives way.
+  void insert_key(const job_record& x, const std::string& key) {
+    use statement{
+      prepared(insert_new_key,
+               "INSERT OR REPLACE INTO idempotency_keys VALUES (?,?,?,?)")};
+    binder{*statement} << x.spec.account_id << key << x.id << x.submitted;
+    statement->exec();
+    use removal{prepared(
+      delete_surplus_keys,
+      "DELETE FROM idempotency_keys WHERE account_id = ?1 "
+      "AND (created, key) < (SELECT created, key FROM idempotency_keys "
+      "WHERE account_id = ?1 ORDER BY created DESC, key DESC "
+      "LIMIT 1 OFFSET ?2)")};
+    binder{*removal} << x.spec.account_id << (max_keys_per_account - 1);
+    removal->exec();
+  }
+
   void insert_interfaces(const job_record& x) {
     for (std::size_t run = 0; run < x.interfaces.size(); ++run) {
       const auto& y = x.interfaces[run];
@@ -495,7 +552,8 @@ private:
 
   // Declared after the database, which they must not outlive.
   std::optional<SQLite::Statement> insert_job, update_job, delete_job,
-    select_by_id, insert_interface, delete_interfaces, select_interfaces;
+    select_by_id, insert_interface, delete_interfaces, select_interfaces,
+    insert_new_key, select_key, delete_old_keys, delete_surplus_keys;
 };
 
 job_index::job_index(std::unique_ptr<impl> x) : impl_(std::move(x)) {}
@@ -512,9 +570,10 @@ job_index::open(const std::filesystem::path& file) {
   });
 }
 
-stored<void> job_index::insert(const job_record& record) {
+stored<void> job_index::insert(const job_record& record,
+                               const std::string& key) {
   return attempt("insert job " + record.id + " into " + impl_->path,
-                 [&] { impl_->insert(record); });
+                 [&] { impl_->insert(record, key); });
 }
 
 stored<void> job_index::update(const job_record& record, durability wanted) {
@@ -536,6 +595,18 @@ stored<bool> job_index::erase(const std::string& id) {
 stored<std::optional<job_record>> job_index::find(const std::string& id) {
   return attempt("read job " + id + " from " + impl_->path,
                  [&] { return impl_->find(id); });
+}
+
+stored<std::optional<job_record>> job_index::recall(const std::string& account,
+                                                    const std::string& key,
+                                                    unix_ns since) {
+  return attempt("look up a key of account " + account + " in " + impl_->path,
+                 [&] { return impl_->recall(account, key, since); });
+}
+
+stored<std::size_t> job_index::forget_keys(unix_ns instant, std::size_t limit) {
+  return attempt("forget old keys in " + impl_->path,
+                 [&] { return impl_->forget_keys(instant, limit); });
 }
 
 stored<job_page> job_index::list(const list_query& query) {

@@ -39,6 +39,9 @@ public:
   /// Jobs on one page of a list, at most.
   static constexpr std::uint32_t max_per_page = 50;
 
+  /// Idempotency keys that an account may have, at most.
+  static constexpr std::size_t max_keys_per_account = 10000;
+
   /// Opens or creates the index, checks that it is whole and brings its schema
   /// up to date. Fails with `damaged` if the file is not an index of ours, is
   /// corrupt, or was written by a newer version.
@@ -49,8 +52,10 @@ public:
   job_index& operator=(const job_index&) = delete;
   ~job_index();
 
-  /// Adds a job; durable on the host when it returns.
-  stored<void> insert(const job_record& record);
+  /// Adds a job, and the idempotency key that leads to it if that is not empty;
+  /// durable on the host when it returns. An account that has too many keys
+  /// loses its oldest.
+  stored<void> insert(const job_record& record, const std::string& key = {});
 
   /// Replaces a job's record but for what never changes (spec, submitted).
   stored<void> update(const job_record& record, durability wanted);
@@ -61,6 +66,15 @@ public:
 
   /// Returns a job.
   stored<std::optional<job_record>> find(const std::string& id);
+
+  /// Returns the job that was added for an account with this key at `since` or
+  /// later.
+  stored<std::optional<job_record>>
+  recall(const std::string& account, const std::string& key, unix_ns since);
+
+  /// Forgets at most `limit` keys of jobs that were added before `instant`.
+  /// Returns how many.
+  stored<std::size_t> forget_keys(unix_ns instant, std::size_t limit);
 
   /// Returns one page of jobs, newest first; equally old ones by id.
   stored<job_page> list(const list_query& query);

@@ -38,6 +38,16 @@ caf::error captures_no_more(const std::string& id) {
                         "streamed");
 }
 
+caf::error shutting_down_error() {
+  return make_error(errc::shutting_down, "edgecap is shutting down");
+}
+
+caf::error key_reused() {
+  return make_error(errc::key_reused,
+                    "the idempotency key belongs to another request of this "
+                    "account; a new request needs a new key");
+}
+
 } // namespace
 
 caf::error validate(const job_registry_options& options) {
@@ -85,62 +95,106 @@ void job_registry_state::init(job_registry_options opts,
 
 // -- a job's beginning --------------------------------------------------------
 
-caf::result<job_record> job_registry_state::create(job_spec spec) {
-  const auto accepted = self->clock().now();
+caf::result<creation> job_registry_state::create(job_spec spec,
+                                                 std::string key) {
   if (shutting_down)
-    return make_error(errc::shutting_down, "edgecap is shutting down");
+    return shutting_down_error();
   if (options.systems.count(spec.system) == 0)
     return make_error(errc::unknown_system,
                       "there is no system " + spec.system);
-  if (running.size() + creating >= options.running_jobs)
-    return make_error(errc::too_many_jobs,
-                      "the limit of " + std::to_string(options.running_jobs)
-                        + " running captures is reached");
-  ++creating;
-  record_promise promise{self->make_response_promise<job_record>()};
-  self
-    ->request(peers.limiter, request_timeout, atom::acquire_v, spec.account_id,
-              allowance::collect)
-    .then(
-      [this, spec, promise, accepted](const admission& answer) mutable {
-        if (answer.granted) {
-          admitted(std::move(spec), promise, accepted);
-          return;
-        }
-        create_failed(
-          promise, make_rate_limited(
-                     "the limit of " + std::to_string(answer.limit)
-                       + " collect request(s) per "
-                       + std::to_string(answer.window_s) + " s is reached",
-                     {answer.limit, answer.window_s, answer.retry_after_ms}));
-      },
-      [this, promise](caf::error& err) mutable {
-        create_failed(promise, std::move(err));
-      });
+  creation_promise promise{self->make_response_promise<creation>()};
+  auto asked = std::make_shared<pending_create>(pending_create{
+    std::move(spec), std::move(key), self->clock().now(), promise, {}});
+  if (asked->key.empty()) {
+    admit(asked);
+    return promise.raw();
+  }
+  const auto [first, fresh]
+    = keyed.try_emplace({asked->spec.account_id, asked->key}, asked);
+  if (fresh) {
+    recall(asked);
+    return promise.raw();
+  }
+  // The first one is still under way: what it gets, this one gets.
+  auto& leader = *first->second;
+  if (!(leader.spec == asked->spec))
+    return key_reused();
+  leader.followers.push_back(promise);
   return promise.raw();
 }
 
-void job_registry_state::admitted(job_spec spec, record_promise promise,
-                                  caf::actor_clock::time_point accepted) {
+void job_registry_state::recall(const pending_create_ptr& asked) {
+  self
+    ->request(peers.storage, request_timeout, atom::recall_v,
+              asked->spec.account_id, asked->key)
+    .then(
+      [this, asked](job_record& record) {
+        if (!(record.spec == asked->spec)) {
+          refuse(asked, key_reused());
+          return;
+        }
+        const auto* entry = find(record.spec.account_id, record.id);
+        answer(asked, {entry ? entry->record : std::move(record), true});
+      },
+      [this, asked](caf::error& err) {
+        const auto why = describe(err);
+        if (why.ours && why.code == errc::unknown_job)
+          admit(asked);
+        else
+          refuse(asked, err);
+      });
+}
+
+void job_registry_state::admit(const pending_create_ptr& asked) {
+  if (shutting_down)
+    return refuse(asked, shutting_down_error());
+  if (running.size() + creating >= options.running_jobs)
+    return refuse(asked, make_error(errc::too_many_jobs,
+                                    "the limit of "
+                                      + std::to_string(options.running_jobs)
+                                      + " running captures is reached"));
+  ++creating;
+  self
+    ->request(peers.limiter, request_timeout, atom::acquire_v,
+              asked->spec.account_id, allowance::collect)
+    .then(
+      [this, asked](const admission& answer) {
+        if (answer.granted) {
+          insert(asked);
+          return;
+        }
+        create_failed(
+          asked, make_rate_limited(
+                   "the limit of " + std::to_string(answer.limit)
+                     + " collect request(s) per "
+                     + std::to_string(answer.window_s) + " s is reached",
+                   {answer.limit, answer.window_s, answer.retry_after_ms}));
+      },
+      [this, asked](caf::error& err) { create_failed(asked, err); });
+}
+
+void job_registry_state::insert(const pending_create_ptr& asked) {
   job_record record;
   record.id = options.make_id();
-  record.spec = std::move(spec);
+  record.spec = asked->spec;
   record.submitted = options.job.wall_clock();
-  self->request(peers.storage, request_timeout, atom::insert_v, record)
+  self
+    ->request(peers.storage, request_timeout, atom::insert_v, record,
+              asked->key)
     .then(
-      [this, record, promise, accepted](caf::ok_atom) {
+      [this, record, asked](caf::ok_atom) {
         --creating;
-        start(record, accepted);
-        promise.deliver(record);
+        start(record, asked->accepted);
+        answer(asked, {record, false});
       },
-      [this, promise, record](caf::error& err) mutable {
+      [this, record, asked](caf::error& err) {
         // Our failure must not cost the client its minute.
         self->send(peers.limiter, atom::refund_v, record.spec.account_id,
                    allowance::collect);
         // A slow storage may still write what nobody waits for any more.
         if (describe(err).timeout)
           withdraw(record);
-        create_failed(promise, std::move(err));
+        create_failed(asked, err);
       });
 }
 
@@ -178,11 +232,28 @@ void job_registry_state::start(job_record record,
     self->send(handle, atom::stop_v, end_reason::shutdown);
 }
 
-void job_registry_state::create_failed(record_promise& promise,
-                                       caf::error why) {
+void job_registry_state::create_failed(const pending_create_ptr& asked,
+                                       const caf::error& why) {
   --creating;
-  promise.deliver(std::move(why));
+  refuse(asked, why);
   answer_shutdown_if_done();
+}
+
+void job_registry_state::answer(const pending_create_ptr& asked,
+                                creation made) {
+  keyed.erase({asked->spec.account_id, asked->key});
+  asked->promise.deliver(made);
+  made.replayed = true;
+  for (const auto& follower : asked->followers)
+    follower.deliver(made);
+}
+
+void job_registry_state::refuse(const pending_create_ptr& asked,
+                                const caf::error& why) {
+  keyed.erase({asked->spec.account_id, asked->key});
+  asked->promise.deliver(why);
+  for (const auto& follower : asked->followers)
+    follower.deliver(why);
 }
 
 // -- a job's end --------------------------------------------------------------
@@ -412,8 +483,8 @@ job_registry(job_registry_actor::stateful_pointer<job_registry_state> self,
   self->state.init(std::move(options), std::move(peers));
   self->delayed_send(self, settle_interval, atom::tick_v);
   return {
-    [self](atom::create, job_spec& spec) {
-      return self->state.create(std::move(spec));
+    [self](atom::create, job_spec& spec, std::string& key) {
+      return self->state.create(std::move(spec), std::move(key));
     },
     [self](atom::get, const std::string& account,
            const std::string& id) -> caf::result<job_record> {

@@ -9,9 +9,12 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace edgecap {
@@ -42,7 +45,7 @@ struct job_registry_state {
   // -- member types -----------------------------------------------------------
 
   using ok_promise = guarded_promise<caf::ok_atom>;
-  using record_promise = guarded_promise<job_record>;
+  using creation_promise = guarded_promise<creation>;
 
   /// A job that is not terminal yet, or whose end is not durable yet.
   struct running_job {
@@ -50,6 +53,19 @@ struct job_registry_state {
     job_record record;               ///< As last reported.
     std::vector<ok_promise> erasers; ///< Who waits for its removal.
   };
+
+  /// A request for a job that is not answered yet.
+  struct pending_create {
+    job_spec spec;
+    std::string key; ///< Idempotency key, empty if it has none.
+    caf::actor_clock::time_point accepted;
+    creation_promise promise;
+    /// Who asked the same with the same key meanwhile; as many as requests may
+    /// be in flight.
+    std::vector<creation_promise> followers;
+  };
+
+  using pending_create_ptr = std::shared_ptr<pending_create>;
 
   // -- initialization ---------------------------------------------------------
 
@@ -62,7 +78,7 @@ struct job_registry_state {
 
   // -- a job's beginning ------------------------------------------------------
 
-  caf::result<job_record> create(job_spec spec);
+  caf::result<creation> create(job_spec spec, std::string key);
 
   // -- a job's end ------------------------------------------------------------
 
@@ -103,7 +119,9 @@ struct job_registry_state {
   job_registry_options options;
   job_registry_peers peers;
   std::unordered_map<std::string, running_job> running;
-  std::uint32_t creating = 0; ///< Creates that are not answered yet.
+  std::uint32_t creating = 0; ///< Jobs that are admitted, but not durable yet.
+  /// Creates under way that have a key, by account and key.
+  std::map<std::pair<std::string, std::string>, pending_create_ptr> keyed;
   bool shutting_down = false;
   std::vector<ok_promise> shutdown_waiters;
   engine_stats totals; ///< Of finished jobs.
@@ -111,11 +129,14 @@ struct job_registry_state {
   static inline const char* name = "job-registry";
 
 private:
-  void admitted(job_spec spec, record_promise promise,
-                caf::actor_clock::time_point accepted);
+  void recall(const pending_create_ptr& asked);
+  void admit(const pending_create_ptr& asked);
+  void insert(const pending_create_ptr& asked);
   void withdraw(job_record record);
   void start(job_record record, caf::actor_clock::time_point accepted);
-  void create_failed(record_promise& promise, caf::error why);
+  void create_failed(const pending_create_ptr& asked, const caf::error& why);
+  void answer(const pending_create_ptr& asked, creation made);
+  void refuse(const pending_create_ptr& asked, const caf::error& why);
   void erase_stored(const std::string& account, const std::string& id,
                     const ok_promise& promise);
   void answer_shutdown_if_done();

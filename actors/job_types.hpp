@@ -55,6 +55,12 @@ struct job_spec {
   std::uint32_t time_limit_s = 0;
   std::uint32_t packet_limit = 0;
   capture::filter_fields filter;
+
+  friend bool operator==(const job_spec& x, const job_spec& y) {
+    return x.account_id == y.account_id && x.type == y.type
+           && x.system == y.system && x.time_limit_s == y.time_limit_s
+           && x.packet_limit == y.packet_limit && x.filter == y.filter;
+  }
 };
 
 /// What a sampler does.
@@ -96,6 +102,13 @@ struct job_record {
   /// Size of the pcapng file; 0 if there is none.
   std::uint64_t pcapng_bytes = 0;
   std::vector<interface_report> interfaces;
+};
+
+/// What came of asking for a job.
+struct creation {
+  job_record record;
+  /// The job is there already: an earlier request had the same idempotency key.
+  bool replayed = false;
 };
 
 /// Which jobs a list shows. Newest first.

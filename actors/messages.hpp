@@ -55,6 +55,11 @@ typename Inspector::result_type inspect(Inspector& f, job_record& x) {
 }
 
 template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, creation& x) {
+  return f(caf::meta::type_name("creation"), x.record, x.replayed);
+}
+
+template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, list_query& x) {
   return f(caf::meta::type_name("list_query"), x.account_id, x.page, x.per_page,
            x.status, x.type);
@@ -114,6 +119,7 @@ CAF_BEGIN_TYPE_ID_BLOCK(edgecap, caf::first_custom_type_id)
   CAF_ADD_TYPE_ID(edgecap, (edgecap::capture::link_type))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::admission))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::allowance))
+  CAF_ADD_TYPE_ID(edgecap, (edgecap::creation))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::end_reason))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::engine_stats))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::interface_report))
@@ -161,6 +167,7 @@ CAF_BEGIN_TYPE_ID_BLOCK(edgecap, caf::first_custom_type_id)
   // -- atoms: storage ---------------------------------------------------------
 
   CAF_ADD_ATOM(edgecap, edgecap::atom, insert, "insert")
+  CAF_ADD_ATOM(edgecap, edgecap::atom, recall, "recall")
   CAF_ADD_ATOM(edgecap, edgecap::atom, append, "append")
   CAF_ADD_ATOM(edgecap, edgecap::atom, seal, "seal")
   CAF_ADD_ATOM(edgecap, edgecap::atom, fail, "fail")

@@ -14,6 +14,9 @@ namespace {
 /// before the next.
 constexpr std::size_t sweep_step_jobs = 32;
 
+/// Idempotency keys that it forgets, at most.
+constexpr std::size_t sweep_step_keys = 1000;
+
 caf::error as_error(const store_error& x) {
   return make_error(x.code == store_errc::full ? errc::storage_full
                                                : errc::storage_unavailable,
@@ -83,6 +86,8 @@ caf::error validate(const storage_options& options) {
     return bad("max_age is not positive");
   if (options.max_bytes == 0)
     return bad("max_bytes is 0");
+  if (options.key_lifetime <= std::chrono::seconds{0})
+    return bad("key_lifetime is not positive");
   if (options.sweep_interval <= std::chrono::seconds{0})
     return bad("sweep_interval is not positive");
   if (options.seal_slice_bytes == 0)
@@ -122,7 +127,8 @@ caf::error storage_state::init(storage_options opts) {
 
 // -- a job's packets ----------------------------------------------------------
 
-caf::result<caf::ok_atom> storage_state::insert(const job_record& record) {
+caf::result<caf::ok_atom> storage_state::insert(const job_record& record,
+                                                const std::string& key) {
   const auto attempt = "insert job " + record.id;
   if (!is_job_id(record.id))
     return make_error(errc::storage_unavailable,
@@ -131,7 +137,7 @@ caf::result<caf::ok_atom> storage_state::insert(const job_record& record) {
     return err;
   auto done = permit(parts, storage_step::insert, record.id);
   if (done)
-    done = parts.index->insert(record);
+    done = parts.index->insert(record, key);
   if (!done)
     return as_error(done.error());
   open_jobs.insert(record.id);
@@ -259,6 +265,16 @@ caf::result<job_record> storage_state::get(const std::string& account,
   return std::move(**found);
 }
 
+caf::result<job_record> storage_state::recall(const std::string& account,
+                                              const std::string& key) {
+  auto found = parts.index->recall(account, key, oldest_key());
+  if (!found)
+    return as_error(found.error());
+  if (!*found)
+    return make_error(errc::unknown_job, "no capture has this key");
+  return std::move(**found);
+}
+
 caf::result<job_page> storage_state::list(const list_query& query) {
   auto page = parts.index->list(query);
   if (!page)
@@ -345,9 +361,10 @@ void storage_state::sweep() {
   if (victims)
     for (const auto& x : *victims)
       remove(x.id);
+  const auto forgotten = forget_keys();
   // A step that removed something may have left more; one that could not must
   // not spin.
-  if (expired_jobs != removed_before)
+  if (expired_jobs != removed_before || forgotten == sweep_step_keys)
     self->send(self, atom::sweep_v);
   else
     self->delayed_send(self, options.sweep_interval, atom::sweep_v);
@@ -396,6 +413,22 @@ void storage_state::remove(const std::string& id) {
   log_event{"storage-job-expired"}.with("job", id).info();
 }
 
+std::size_t storage_state::forget_keys() {
+  const auto forgotten
+    = parts.index->forget_keys(oldest_key(), sweep_step_keys);
+  if (forgotten)
+    return *forgotten;
+  log_event{"storage-sweep-failed"}
+    .with("error", forgotten.error().message)
+    .error();
+  return 0;
+}
+
+unix_ns storage_state::oldest_key() const {
+  return parts.wall_clock()
+         - std::chrono::nanoseconds{options.key_lifetime}.count();
+}
+
 void storage_state::retry_unresolved() {
   if (unresolved.empty())
     return;
@@ -441,8 +474,11 @@ storage(storage_actor::stateful_pointer<storage_state> self,
     return storage_actor::behavior_type::make_empty_behavior();
   }
   return {
-    [self](atom::insert, const job_record& record) {
-      return self->state.insert(record);
+    [self](atom::insert, const job_record& record, const std::string& key) {
+      return self->state.insert(record, key);
+    },
+    [self](atom::recall, const std::string& account, const std::string& key) {
+      return self->state.recall(account, key);
     },
     [self](atom::progress, const job_record& record) {
       self->state.note_progress(record);

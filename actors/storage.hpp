@@ -35,6 +35,8 @@ struct storage_options {
   std::chrono::seconds max_age{7 * 24 * 3600};
   /// Of all savefiles together; > 0.
   std::uint64_t max_bytes = 10ull << 30;
+  /// How long an idempotency key leads to its job, since its creation; > 0.
+  std::chrono::seconds key_lifetime{24 * 3600};
   /// Between two applications of retention; > 0.
   std::chrono::seconds sweep_interval{60};
   /// Bytes that a seal merges before other messages get their turn; > 0.
@@ -71,7 +73,8 @@ struct storage_state {
 
   // -- a job's packets --------------------------------------------------------
 
-  caf::result<caf::ok_atom> insert(const job_record& record);
+  caf::result<caf::ok_atom> insert(const job_record& record,
+                                   const std::string& key);
 
   void note_progress(const job_record& record);
 
@@ -93,6 +96,9 @@ struct storage_state {
 
   caf::result<job_record> get(const std::string& account,
                               const std::string& id);
+
+  caf::result<job_record> recall(const std::string& account,
+                                 const std::string& key);
 
   caf::result<job_page> list(const list_query& query);
 
@@ -131,6 +137,8 @@ private:
   void go_on_sealing();
   stored<std::vector<stored_savefile>> expired();
   void remove(const std::string& id);
+  std::size_t forget_keys();
+  unix_ns oldest_key() const;
   void retry_unresolved();
 };
 

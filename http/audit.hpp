@@ -12,11 +12,12 @@ struct audit_entry {
   std::string account_id;
   std::string credential; ///< Name; empty if nobody was authenticated.
   std::string client_address;
-  std::string job_id; ///< Empty if there is none.
-  int status = 0;     ///< HTTP status of the answer.
-  int code = 0;       ///< The first error's code; 0 if there is none.
-  std::string system; ///< For create.
-  std::string filter; ///< For create, as JSON.
+  std::string job_id;    ///< Empty if there is none.
+  int status = 0;        ///< HTTP status of the answer.
+  int code = 0;          ///< The first error's code; 0 if there is none.
+  std::string system;    ///< For create.
+  std::string filter;    ///< For create, as JSON.
+  bool replayed = false; ///< For create: an earlier one had the same key.
   std::optional<std::uint64_t> bytes; ///< For download: what is to be sent.
 };
 

@@ -112,9 +112,11 @@ void bridge::acquire(std::string account, continuation<admission> then) const {
                  allowance::general);
 }
 
-void bridge::create(job_spec spec, continuation<job_record> then) const {
-  ask<job_record>(impl_->system, impl_->engine.registry, impl_->timeout,
-                  std::move(then), atom::create_v, std::move(spec));
+void bridge::create(job_spec spec, std::string key,
+                    continuation<creation> then) const {
+  ask<creation>(impl_->system, impl_->engine.registry, impl_->timeout,
+                std::move(then), atom::create_v, std::move(spec),
+                std::move(key));
 }
 
 void bridge::get(std::string account, std::string id,

@@ -47,7 +47,9 @@ public:
   /// Draws on the general allowance of an account.
   void acquire(std::string account, continuation<admission> then) const;
 
-  void create(job_spec spec, continuation<job_record> then) const;
+  /// `key` is the request's idempotency key, empty if it has none.
+  void create(job_spec spec, std::string key,
+              continuation<creation> then) const;
 
   void get(std::string account, std::string id,
            continuation<job_record> then) const;

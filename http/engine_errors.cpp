@@ -62,6 +62,8 @@ api_error to_api_error(const failure& from) {
             "There is too little free space for another capture", ""};
   case errc::shutting_down:
     return {503, code::shutting_down, from.text, ""};
+  case errc::key_reused:
+    return {422, code::key_reused, from.text, ""};
   case errc::no_interface:
   case errc::invalid_options:
     break;

@@ -36,6 +36,8 @@ inline constexpr int bad_value = 20104;      ///< 400
 inline constexpr int bad_query = 20105;      ///< 400
 inline constexpr int not_supported = 20106;  ///< 400 `full` and friends.
 inline constexpr int unknown_system = 20107; ///< 400
+inline constexpr int bad_idempotency_key = 20108; ///< 400
+inline constexpr int key_reused = 20109;          ///< 422 For another request.
 // -- ours: jobs
 inline constexpr int unknown_job = 20200; ///< 404
 inline constexpr int not_ready = 20201;   ///< 404 No savefile yet.

@@ -3,6 +3,7 @@
 #include "actors/log_event.hpp"
 #include "http/audit.hpp"
 #include "http/download.hpp"
+#include "http/idempotency_key.hpp"
 #include "http/json.hpp"
 #include "http/list_request.hpp"
 
@@ -195,28 +196,38 @@ void api::fail(const call_ptr& x, const failure& why) const {
 // -- captures -----------------------------------------------------------------
 
 void api::create(const request& asked, reply answer) {
-  admit(asked, std::move(answer), right::write, "create",
-        [self = shared_from_this()](const call_ptr& x) {
-          auto wanted = parse_create_request(x->asked.body, self->limits_);
-          if (!wanted) {
-            const auto error_code = wanted.error().front().code;
-            x->send(failure_response(wanted.error()), error_code);
+  admit(
+    asked, std::move(answer), right::write, "create",
+    [self = shared_from_this()](const call_ptr& x) {
+      auto wanted = parse_create_request(x->asked.body, self->limits_);
+      if (!wanted) {
+        const auto error_code = wanted.error().front().code;
+        x->send(failure_response(wanted.error()), error_code);
+        return;
+      }
+      const auto key = parse_idempotency_key(x->asked);
+      if (!key) {
+        x->refuse(key.error());
+        return;
+      }
+      wanted->spec.account_id = x->account();
+      x->entry.system = wanted->spec.system;
+      x->entry.filter = filter_text(wanted->spec.filter);
+      self->engine_.create(
+        wanted->spec, *key,
+        [self, x, messages = wanted->messages](const outcome<creation>& made) {
+          if (!made) {
+            self->fail(x, made.error());
             return;
           }
-          wanted->spec.account_id = x->account();
-          x->entry.system = wanted->spec.system;
-          x->entry.filter = filter_text(wanted->spec.filter);
-          self->engine_.create(wanted->spec,
-                               [self, x, messages = wanted->messages](
-                                 const outcome<job_record>& record) {
-                                 if (!record) {
-                                   self->fail(x, record.error());
-                                   return;
-                                 }
-                                 x->entry.job_id = record->id;
-                                 x->send(capture_response(*record, messages));
-                               });
+          x->entry.job_id = made->record.id;
+          x->entry.replayed = made->replayed;
+          auto what = capture_response(made->record, messages);
+          if (made->replayed)
+            what.headers.emplace_back("Idempotency-Replayed", "true");
+          x->send(std::move(what));
         });
+    });
 }
 
 void api::list(const request& asked, reply answer) {

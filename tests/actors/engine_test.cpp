@@ -18,6 +18,19 @@ protected:
     return sum;
   }
 
+  /// Asks for a job; delivers nothing.
+  auto create_later(const job_spec& wanted) {
+    return ask_later(registry, atom::create_v, wanted, std::string{});
+  }
+
+  template <class Pending>
+  caf::expected<job_record> receive_record(Pending& pending) {
+    auto made = receive_answer<creation>(pending);
+    if (!made)
+      return made.error();
+    return std::move(made->record);
+  }
+
   job_actor job_of(const std::string& id) {
     return state_of<job_registry_state>(registry).running.at(id).handle;
   }
@@ -40,15 +53,15 @@ TEST_F(Engine, RunsAJobInThisSequenceOfMessages) {
   host.leave_closed("eth0");
   start_engine();
   // A client asks; the job is admitted, made durable, and acknowledged.
-  auto client = ask_later(registry, atom::create_v, spec(2));
-  expect<atom::create, job_spec>(self, registry);
+  auto client = create_later(spec(2));
+  expect<atom::create, job_spec, std::string>(self, registry);
   expect<atom::acquire, std::string, allowance>(registry, limiter);
   expect<admission>(limiter, registry);
   EXPECT_FALSE(self->has_next_message()) << "not durable yet";
-  expect<atom::insert, job_record>(registry, storage);
+  expect<atom::insert, job_record, std::string>(registry, storage);
   EXPECT_FALSE(self->has_next_message()) << "not known to be durable";
   expect<caf::ok_atom>(storage, registry);
-  const auto record = receive_answer<job_record>(client);
+  const auto record = receive_record(client);
   ASSERT_TRUE(record);
   // The job asks which interfaces there are, and for a sampler on each.
   const auto job = job_of(record->id);
@@ -150,12 +163,12 @@ TEST_F(Engine, EndsWhenTheTimeLimitHasPassed) {
 
 TEST_F(Engine, CountsTheTimeLimitFromAcceptance) {
   start_engine();
-  auto pending = ask_later(registry, atom::create_v, spec(100, 10));
+  auto pending = create_later(spec(100, 10));
   // The insert is slow: storage sees it three seconds after acceptance.
-  expect<atom::create, job_spec>(self, registry);
+  expect<atom::create, job_spec, std::string>(self, registry);
   advance_only(3s);
   run();
-  const auto job = receive_answer<job_record>(pending);
+  const auto job = receive_record(pending);
   ASSERT_TRUE(job);
   advance(6s + 900ms);
   EXPECT_EQ(get(job->id).phase, job_phase::capturing);
@@ -239,10 +252,10 @@ TEST_F(Engine, WaitsForASamplerThatDoesNotDrainOnlyUntilItsTimeout) {
 
 TEST_F(Engine, StopsAJobBeforeItsSamplersExist) {
   start_engine();
-  auto pending = ask_later(registry, atom::create_v, spec());
+  auto pending = create_later(spec());
   while (!self->has_next_message() && step()) {
   }
-  const auto job = receive_answer<job_record>(pending);
+  const auto job = receive_record(pending);
   ASSERT_TRUE(job);
   ASSERT_TRUE(stop(job->id));
   const auto record = get(job->id);
@@ -368,9 +381,9 @@ TEST_F(Engine, RefusesAJobThatCannotBeMadeDurable) {
 TEST_F(Engine, WithdrawsAJobThatStorageConfirmedTooLate) {
   start_engine();
   disk->hold_inserts = true;
-  auto pending = ask_later(registry, atom::create_v, spec());
+  auto pending = create_later(spec());
   advance(request_timeout + 1s, 100ms);
-  const auto answer = receive_answer<job_record>(pending);
+  const auto answer = receive_record(pending);
   EXPECT_TRUE(failure_of(answer).timeout);
   // The client was told no; the row that was written must not look alive.
   ASSERT_EQ(disk->records.size(), 1u);

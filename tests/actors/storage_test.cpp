@@ -127,8 +127,13 @@ protected:
     return result;
   }
 
-  void insert(const job_record& record) {
-    const auto answer = ask<caf::ok_atom>(aut, atom::insert_v, record);
+  caf::expected<caf::ok_atom> try_insert(const job_record& record,
+                                         const std::string& key = {}) {
+    return ask<caf::ok_atom>(aut, atom::insert_v, record, key);
+  }
+
+  void insert(const job_record& record, const std::string& key = {}) {
+    const auto answer = try_insert(record, key);
     ASSERT_TRUE(answer) << failure_of(answer).text;
   }
 
@@ -303,7 +308,7 @@ TEST_F(StorageTest, RefusesAnIdThatIsNone) {
   start();
   auto record = make_record(1);
   record.id = "../../../../../../../etc/passwd.";
-  const auto answer = ask<caf::ok_atom>(aut, atom::insert_v, record);
+  const auto answer = try_insert(record);
   EXPECT_EQ(failure_of(answer).code, errc::storage_unavailable);
   EXPECT_THAT(failure_of(answer).text, HasSubstr("32 lower-case hex"));
 }
@@ -311,24 +316,24 @@ TEST_F(StorageTest, RefusesAnIdThatIsNone) {
 TEST_F(StorageTest, SaysWhyAnInsertFails) {
   start();
   faults->broken = {storage_step::insert};
-  auto answer = ask<caf::ok_atom>(aut, atom::insert_v, make_record(1));
+  auto answer = try_insert(make_record(1));
   EXPECT_EQ(failure_of(answer).code, errc::storage_unavailable);
   EXPECT_THAT(failure_of(answer).text, HasSubstr("Input/output error"));
   EXPECT_FALSE(known(1));
   EXPECT_FALSE(append(make_record(1), 0, make_batch(1)));
   faults->code = store_errc::full;
-  answer = ask<caf::ok_atom>(aut, atom::insert_v, make_record(1));
+  answer = try_insert(make_record(1));
   EXPECT_EQ(failure_of(answer).code, errc::storage_full);
   faults->broken.clear();
   insert(make_record(1));
-  answer = ask<caf::ok_atom>(aut, atom::insert_v, make_record(1));
+  answer = try_insert(make_record(1));
   EXPECT_THAT(failure_of(answer).text, HasSubstr("UNIQUE constraint failed"));
 }
 
 TEST_F(StorageTest, TakesNothingNewBelowTheFloorOfFreeSpace) {
   options.min_free_bytes = std::uint64_t{1} << 62;
   start();
-  const auto answer = ask<caf::ok_atom>(aut, atom::insert_v, make_record(1));
+  const auto answer = try_insert(make_record(1));
   EXPECT_EQ(failure_of(answer).code, errc::storage_full);
   EXPECT_THAT(failure_of(answer).text,
               AllOf(HasSubstr("insert job " + id_of(1)),
@@ -349,9 +354,7 @@ TEST_F(StorageTest, EndsRunningJobsBelowTheFloorOfFreeSpace) {
   disk.fill(64u << 10);
   const auto answer = append(record, 0, make_batch(1));
   EXPECT_EQ(failure_of(answer).code, errc::storage_full);
-  EXPECT_EQ(
-    failure_of(ask<caf::ok_atom>(aut, atom::insert_v, make_record(2))).code,
-    errc::storage_full);
+  EXPECT_EQ(failure_of(try_insert(make_record(2))).code, errc::storage_full);
   stop();
 }
 

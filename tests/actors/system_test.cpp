@@ -59,8 +59,8 @@ TEST_F(System, StartsServesAndStops) {
     spec.packet_limit = 10;
     spec.time_limit_s = 60;
     auto id = std::string{};
-    self->request(tree.registry(), 10s, atom::create_v, spec)
-      .receive([&](const job_record& record) { id = record.id; },
+    self->request(tree.registry(), 10s, atom::create_v, spec, std::string{})
+      .receive([&](const creation& made) { id = made.record.id; },
                [](caf::error& err) { ADD_FAILURE() << describe(err).text; });
     EXPECT_EQ(id.size(), 32u);
   }

@@ -114,6 +114,8 @@ struct registry_script : script {
   follower_ptr follower;
   job_spec spec;
   list_query query;
+  std::string key;
+  bool replayed = false;
   job_record record;
   job_page page;
   savefile file;
@@ -132,9 +134,10 @@ job_registry_actor::behavior_type
 fake_registry(job_registry_actor::pointer self,
               std::shared_ptr<registry_script> st) {
   return {
-    [=](atom::create, const job_spec& spec) {
+    [=](atom::create, const job_spec& spec, const std::string& key) {
       st->spec = spec;
-      return st->answer(self, "create", st->record);
+      st->key = key;
+      return st->answer(self, "create", creation{st->record, st->replayed});
     },
     [=](atom::get, const std::string& who, const std::string& id) {
       return st->answer(self, "get " + who + ' ' + id, st->record);
@@ -190,9 +193,10 @@ fake_disk(storage_actor::pointer self,
   // The API asks storage for its figures and for nothing else.
   const auto refuse = [] { return make_error(errc::invalid_options, "asked"); };
   return {
-    [=](atom::insert, const job_record&) -> caf::result<caf::ok_atom> {
-      return refuse();
-    },
+    [=](atom::insert, const job_record&,
+        const std::string&) -> caf::result<caf::ok_atom> { return refuse(); },
+    [=](atom::recall, const std::string&,
+        const std::string&) -> caf::result<job_record> { return refuse(); },
     [](atom::progress, const job_record&) {},
     [=](atom::append, const std::string&, std::uint32_t,
         const capture::packet_batch&) -> caf::result<caf::ok_atom> {

@@ -59,9 +59,18 @@ job_spec engine_fixture::spec(std::uint32_t packet_limit,
 }
 
 caf::expected<job_record> engine_fixture::try_create(const job_spec& wanted) {
+  auto made = create_with_key("", wanted);
+  if (!made)
+    return made.error();
+  return std::move(made->record);
+}
+
+caf::expected<creation>
+engine_fixture::create_with_key(const std::string& key,
+                                const job_spec& wanted) {
   if (!registry)
     start_engine();
-  return ask<job_record>(registry, atom::create_v, wanted);
+  return ask<creation>(registry, atom::create_v, wanted, key);
 }
 
 job_record engine_fixture::create(const job_spec& wanted) {

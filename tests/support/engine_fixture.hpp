@@ -39,6 +39,10 @@ public:
   /// The engine's answer to a create.
   caf::expected<job_record> try_create(const job_spec& wanted);
 
+  /// The engine's answer to a create with an idempotency key.
+  caf::expected<creation> create_with_key(const std::string& key,
+                                          const job_spec& wanted);
+
   /// The job as a client sees it now.
   job_record get(const std::string& id);
 

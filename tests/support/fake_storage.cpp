@@ -38,17 +38,30 @@ storage_actor::behavior_type fake_storage(storage_actor::pointer self,
              : &i->second;
   };
   return {
-    [self, st](atom::insert,
-               const job_record& record) -> caf::result<caf::ok_atom> {
+    [self, st](atom::insert, const job_record& record,
+               const std::string& key) -> caf::result<caf::ok_atom> {
       if (st->fail_insert)
         return broken("insert");
       st->records[record.id] = record;
+      if (!key.empty())
+        st->keys[{record.spec.account_id, key}] = record.id;
       if (st->hold_inserts) {
         auto promise = self->make_response_promise<caf::ok_atom>();
         st->held_inserts.push_back(promise);
         return promise;
       }
       return caf::ok_atom_v;
+    },
+    [st, find](atom::recall, const std::string& account,
+               const std::string& key) -> caf::result<job_record> {
+      if (st->fail_recall)
+        return broken("recall");
+      const auto i = st->keys.find({account, key});
+      if (i == st->keys.end())
+        return unknown("of this key");
+      if (auto* record = find(account, i->second))
+        return *record;
+      return unknown(i->second);
     },
     [](atom::progress, const job_record&) {
       // Matters after a crash only.
@@ -131,8 +144,9 @@ storage_actor::behavior_type fake_storage(storage_actor::pointer self,
     },
     [st](atom::work) {
       // A promise may be answered by its own actor only.
-      for (auto& promise : std::exchange(st->held, {}))
-        promise.deliver(caf::ok_atom_v);
+      for (auto* promises : {&st->held, &st->held_inserts})
+        for (auto& promise : std::exchange(*promises, {}))
+          promise.deliver(caf::ok_atom_v);
     },
     [](atom::sweep) {},
   };

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace edgecap::test {
@@ -18,7 +19,8 @@ struct storage_script {
   // -- faults -----------------------------------------------------------------
 
   bool fail_insert = false;
-  /// Inserts are written but never answered.
+  bool fail_recall = false;
+  /// Inserts are written, but kept unanswered until the actor gets `work`.
   bool hold_inserts = false;
   bool fail_seal = false;
   bool fail_fail = false;
@@ -32,6 +34,8 @@ struct storage_script {
   // -- contents ---------------------------------------------------------------
 
   std::map<std::string, job_record> records;
+  /// Ids of the jobs that idempotency keys lead to, by account and key.
+  std::map<std::pair<std::string, std::string>, std::string> keys;
   /// Packets of each run of each job.
   std::map<std::string, std::map<std::uint32_t, std::uint64_t>> runs;
   std::vector<caf::typed_response_promise<caf::ok_atom>> held;
