@@ -139,28 +139,27 @@ status request_framer::head_step() {
   auto found = false;
   if (find_line(line, found) == status::failed)
     return status::failed;
-  if (found) {
-    const auto consumed = line.size() + 2;
-    head_bytes_ += consumed;
-    if (head_bytes_ > limits_.max_header_bytes)
-      return fail(431, code::headers_too_large, "The header is too large");
-    const auto result = on_line(line);
-    begin_ += consumed;
-    return result == status::failed ? result : status::complete;
-  }
-  if (state_ == state::start
-      && size() > limits_.max_target_bytes + request_line_overhead_bytes)
-    return fail(414, code::target_too_long, "The request target is too long");
-  if (head_bytes_ + size() > limits_.max_header_bytes)
-    return fail(431, code::headers_too_large, "The header is too large");
-  return status::need_more;
+  if (!found)
+    return status::need_more;
+  const auto consumed = line.size() + 2;
+  head_bytes_ += consumed;
+  const auto result = on_line(line);
+  begin_ += consumed;
+  return result == status::failed ? result : status::complete;
 }
 
 /// Looks for the next CR LF. Bytes that no line may have are refused as soon
 /// as they arrive, so that a client that ends its lines otherwise is told
-/// instead of waiting for a timeout.
+/// instead of waiting for a timeout. So are bytes beyond a limit: what is
+/// refused, and why, must not depend on how much of it has come so far.
 status request_framer::find_line(std::string_view& line, bool& found) {
   for (; scan_ < buffer_.size(); ++scan_) {
+    const auto line_bytes = scan_ - begin_ + 1;
+    if (state_ == state::start
+        && line_bytes > limits_.max_target_bytes + request_line_overhead_bytes)
+      return fail(414, code::target_too_long, "The request target is too long");
+    if (head_bytes_ + line_bytes > limits_.max_header_bytes)
+      return fail(431, code::headers_too_large, "The header is too large");
     const auto c = buffer_[scan_];
     if (c == '\n') {
       if (scan_ == begin_ || buffer_[scan_ - 1] != '\r')

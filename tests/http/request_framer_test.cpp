@@ -349,6 +349,25 @@ TEST(RequestFramerLimitTest, BoundsARequestLineWithoutEnd) {
     414);
 }
 
+TEST(RequestFramerLimitTest, RefusesALongLineForItsLengthWhateverItHolds) {
+  const std::string many(100, 'a');
+  EXPECT_EQ(frame_all_ways(many + " / HTTP/1.1\r\n", small_limits).error_status,
+            414);
+  EXPECT_EQ(frame_all_ways("GET / " + many + "\r\n", small_limits).error_status,
+            414);
+  EXPECT_EQ(
+    frame_all_ways("GET /" + many + "\nHost: a", small_limits).error_status,
+    414);
+  const std::string start = "GET / HTTP/1.1\r\nHost: a\r\n";
+  EXPECT_EQ(
+    frame_all_ways(start + ' ' + std::string(300, 'a') + "\r\n", small_limits)
+      .error_status,
+    431);
+  EXPECT_EQ(frame_all_ways(start + std::string(300, 'a') + '\0', small_limits)
+              .error_status,
+            431);
+}
+
 TEST(RequestFramerLimitTest, BoundsTheHead) {
   const auto request = [](std::size_t size) {
     const std::string start = "GET / HTTP/1.1\r\nHost: a\r\nX: ";
