@@ -147,6 +147,8 @@ void visit(schema_visitor& v, limit_settings& x) {
 void visit(schema_visitor& v, http_settings& x) {
   count(v, "threads", x.threads, 1, 64);
   count(v, "max_connections", x.max_connections, 1, 100000);
+  count(v, "max_connections_per_address", x.max_connections_per_address, 1,
+        100000);
   count(v, "max_in_flight", x.max_in_flight, 1, 100000);
   count(v, "max_downloads", x.max_downloads, 1, 100000);
   bytes(v, "max_target_size", x.max_target_bytes, 64, 8 * kib);
@@ -159,6 +161,13 @@ void visit(schema_visitor& v, http_settings& x) {
   duration(v, "keep_alive_timeout", x.keep_alive_timeout, 100, hour);
   duration(v, "answer_timeout", x.answer_timeout, 100, 10 * second);
   duration(v, "stall_timeout", x.stall_timeout, 100, hour);
+}
+
+void visit(schema_visitor& v, auth_settings& x) {
+  count(v, "max_failures", x.max_failures, 1, 10000);
+  seconds(v, "window", x.window_s, second, day);
+  seconds(v, "max_block", x.max_block_s, second, day);
+  count(v, "max_addresses", x.max_addresses, 1, 1000000);
 }
 
 void visit(schema_visitor& v, storage_settings& x) {
@@ -199,6 +208,7 @@ void visit(schema_visitor& v, settings& x) {
   v.section("capture", [&](schema_visitor& s) { visit(s, x.capture); });
   v.section("limits", [&](schema_visitor& s) { visit(s, x.limits); });
   v.section("http", [&](schema_visitor& s) { visit(s, x.http); });
+  v.section("auth", [&](schema_visitor& s) { visit(s, x.auth); });
   v.section("storage", [&](schema_visitor& s) { visit(s, x.storage); });
   v.section("retention", [&](schema_visitor& s) { visit(s, x.retention); });
   v.section("shutdown", [&](schema_visitor& s) { visit(s, x.shutdown); });

@@ -89,18 +89,19 @@ struct limit_settings {
 
 /// `http`: limits of the frontend.
 struct http_settings {
-  std::uint32_t threads = 2;                    ///< 1..64.
-  std::uint32_t max_connections = 4096;         ///< 1..100000.
-  std::uint32_t max_in_flight = 1024;           ///< Being answered; 1..100000.
-  std::uint32_t max_downloads = 256;            ///< And streams, open at once;
-                                                ///< 1..100000.
-  std::uint32_t max_target_bytes = 2048;        ///< Request target; 64..8192.
-  std::uint32_t max_header_bytes = 16384;       ///< Request line and headers;
-                                                ///< 1 KiB..1 MiB.
-  std::uint32_t max_headers = 100;              ///< 1..1000.
-  std::uint32_t max_body_bytes = 65536;         ///< 1 KiB..16 MiB.
-  std::uint32_t stream_buffer_bytes = 4u << 20; ///< Per stream;
-                                                ///< 64 KiB..1 GiB.
+  std::uint32_t threads = 2;                       ///< 1..64.
+  std::uint32_t max_connections = 4096;            ///< 1..100000.
+  std::uint32_t max_connections_per_address = 256; ///< 1..100000.
+  std::uint32_t max_in_flight = 1024; ///< Being answered; 1..100000.
+  /// And streams, open at once; 1..100000.
+  std::uint32_t max_downloads = 256;
+  std::uint32_t max_target_bytes = 2048; ///< Request target; 64..8192.
+  /// Request line and headers; 1 KiB..1 MiB.
+  std::uint32_t max_header_bytes = 16384;
+  std::uint32_t max_headers = 100;      ///< 1..1000.
+  std::uint32_t max_body_bytes = 65536; ///< 1 KiB..16 MiB.
+  /// Per stream; 64 KiB..1 GiB.
+  std::uint32_t stream_buffer_bytes = 4u << 20;
   std::chrono::milliseconds header_timeout{10000};     ///< 100 ms..10 min.
   std::chrono::milliseconds body_timeout{10000};       ///< 100 ms..10 min.
   std::chrono::milliseconds keep_alive_timeout{60000}; ///< 100 ms..1 h.
@@ -109,6 +110,14 @@ struct http_settings {
   std::chrono::milliseconds answer_timeout{10000};
   /// A reader makes no progress; 100 ms..1 h.
   std::chrono::milliseconds stall_timeout{30000};
+};
+
+/// `auth`: what becomes of addresses that fail to authenticate.
+struct auth_settings {
+  std::uint32_t max_failures = 10;     ///< Before the first block; 1..10000.
+  std::uint32_t window_s = 300;        ///< Failures are remembered; 1..86400.
+  std::uint32_t max_block_s = 60;      ///< The longest block; 1..86400.
+  std::uint32_t max_addresses = 16384; ///< Remembered at once; 1..1000000.
 };
 
 /// `storage`: where and how long captures are kept.
@@ -153,6 +162,7 @@ struct settings {
   capture_settings capture;
   limit_settings limits;
   http_settings http;
+  auth_settings auth;
   storage_settings storage;
   retention_settings retention;
   shutdown_settings shutdown;

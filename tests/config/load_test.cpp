@@ -63,6 +63,7 @@ limits:
 http:
   threads: 1
   max_connections: 2
+  max_connections_per_address: 6
   max_in_flight: 3
   max_downloads: 4
   max_target_size: 64B
@@ -75,6 +76,7 @@ http:
   keep_alive_timeout: 103ms
   answer_timeout: 104ms
   stall_timeout: 105ms
+auth: {max_failures: 7, window: 3m, max_block: 2m, max_addresses: 8}
 storage: {directory: /srv/x y, pcapng: false, microseconds: true, min_free: 0B}
 retention: {max_age: 3650d, max_size: 1TiB, sweep_interval: 2s}
 shutdown: {grace_period: 1m}
@@ -101,6 +103,7 @@ log: {level: error, format: text}
   EXPECT_EQ(x.limits.streams_per_job, 10u);
   EXPECT_EQ(x.http.threads, 1u);
   EXPECT_EQ(x.http.max_connections, 2u);
+  EXPECT_EQ(x.http.max_connections_per_address, 6u);
   EXPECT_EQ(x.http.max_in_flight, 3u);
   EXPECT_EQ(x.http.max_downloads, 4u);
   EXPECT_EQ(x.http.max_target_bytes, 64u);
@@ -113,6 +116,10 @@ log: {level: error, format: text}
   EXPECT_EQ(x.http.keep_alive_timeout, 103ms);
   EXPECT_EQ(x.http.answer_timeout, 104ms);
   EXPECT_EQ(x.http.stall_timeout, 105ms);
+  EXPECT_EQ(x.auth.max_failures, 7u);
+  EXPECT_EQ(x.auth.window_s, 180u);
+  EXPECT_EQ(x.auth.max_block_s, 120u);
+  EXPECT_EQ(x.auth.max_addresses, 8u);
   EXPECT_EQ(x.storage.directory, "/srv/x y");
   EXPECT_FALSE(x.storage.pcapng);
   EXPECT_TRUE(x.storage.microseconds);
