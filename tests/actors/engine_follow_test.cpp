@@ -14,10 +14,10 @@ using testing::IsEmpty;
 
 struct EngineFollow : engine_fixture {
   caf::expected<caf::ok_atom> follow(const std::string& id,
-                                     const follower_ptr& who,
+                                     const follower_ptr& whom,
                                      const char* of = account) {
     return ask<caf::ok_atom>(registry, atom::follow_v, std::string{of}, id,
-                             who);
+                             whom);
   }
 
   std::shared_ptr<recording_follower> who
