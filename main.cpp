@@ -71,6 +71,7 @@ engine_options to_engine_options(const config::settings& from,
                            ? capture::time_precision::microseconds
                            : capture::time_precision::nanoseconds;
   to.storage.min_free_bytes = from.storage.min_free_bytes;
+  to.storage.key_lifetime = from.storage.idempotency_lifetime;
   to.storage.max_age = from.retention.max_age;
   to.storage.max_bytes = from.retention.max_bytes;
   to.storage.sweep_interval = from.retention.sweep_interval;

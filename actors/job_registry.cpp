@@ -117,9 +117,10 @@ caf::result<creation> job_registry_state::create(job_spec spec,
   }
   // The first one is still under way: what it gets, this one gets.
   auto& leader = *first->second;
-  if (!(leader.spec == asked->spec))
-    return key_reused();
-  leader.followers.push_back(promise);
+  if (leader.spec == asked->spec)
+    leader.followers.push_back(promise);
+  else
+    promise.deliver(key_reused());
   return promise.raw();
 }
 

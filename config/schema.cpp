@@ -176,6 +176,7 @@ void visit(schema_visitor& v, storage_settings& x) {
   v.flag("pcapng", x.pcapng);
   v.flag("microseconds", x.microseconds);
   bytes(v, "min_free", x.min_free_bytes, 0, pib);
+  duration(v, "idempotency_lifetime", x.idempotency_lifetime, minute, 30 * day);
 }
 
 void visit(schema_visitor& v, retention_settings& x) {

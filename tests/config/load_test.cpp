@@ -77,7 +77,8 @@ http:
   answer_timeout: 104ms
   stall_timeout: 105ms
 auth: {max_failures: 7, window: 3m, max_block: 2m, max_addresses: 8}
-storage: {directory: /srv/x y, pcapng: false, microseconds: true, min_free: 0B}
+storage: {directory: /srv/x y, pcapng: false, microseconds: true, min_free: 0B,
+          idempotency_lifetime: 90m}
 retention: {max_age: 3650d, max_size: 1TiB, sweep_interval: 2s}
 shutdown: {grace_period: 1m}
 log: {level: error, format: text}
@@ -124,6 +125,7 @@ log: {level: error, format: text}
   EXPECT_FALSE(x.storage.pcapng);
   EXPECT_TRUE(x.storage.microseconds);
   EXPECT_EQ(x.storage.min_free_bytes, 0u);
+  EXPECT_EQ(x.storage.idempotency_lifetime, 90min);
   EXPECT_EQ(x.retention.max_age, 3650 * 24h);
   EXPECT_EQ(x.retention.max_bytes, 1ull << 40);
   EXPECT_EQ(x.retention.sweep_interval, 2s);

@@ -4,6 +4,7 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import crypto from "node:crypto";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { promisify } from "node:util";
@@ -218,6 +219,31 @@ const checks = {
     // It has waited as it was told: half a second for two clocks.
     const took = Date.now() - before;
     assert.ok(took >= wait - 500, `took ${took} ms instead of ${wait}`);
+  },
+
+  async "a create that is asked twice"() {
+    const keys = [];
+    const watched = client({
+      apiToken: settings.token,
+      maxRetries: 3,
+      fetch: (url, init) => {
+        keys.push(new Headers(init.headers).get("idempotency-key"));
+        return fetch(url, init);
+      },
+    });
+    await pcaps(watched).create(params());
+    assert.ok(keys.every((key) => key === null), "it has no key of its own");
+    keys.length = 0;
+    const key = crypto.randomUUID();
+    const options = { headers: { "Idempotency-Key": key } };
+    // The allowance is used up: the SDK asks again, with the same key.
+    const created = await pcaps(watched).create(params(), options);
+    assert.ok(keys.length > 1 && keys.every((x) => x === key), keys.join());
+    const again = await pcaps(withToken).create(params(), options);
+    assert.equal(again.id, created.id);
+    await rejects(
+      pcaps(withToken).create(params({ packet_limit: 4 }), options),
+      Cloudflare.UnprocessableEntityError, 422, [20109]);
   },
 
   async "ownership is not supported"() {
