@@ -1,5 +1,7 @@
 #include "http/download.hpp"
 
+#include "http/entity_tag.hpp"
+
 #include <algorithm>
 #include <limits>
 #include <optional>
@@ -8,31 +10,6 @@
 namespace edgecap::http {
 
 namespace {
-
-std::string_view trim(std::string_view x) {
-  const auto first = x.find_first_not_of(" \t");
-  if (first == std::string_view::npos)
-    return {};
-  return x.substr(first, x.find_last_not_of(" \t") - first + 1);
-}
-
-/// Whether a list of entity tags, or `*`, has this one. In a weak comparison
-/// `W/` does not count; in a strong one a weak tag matches nothing.
-bool lists(std::string_view header, std::string_view quoted_etag, bool weak) {
-  if (trim(header) == "*")
-    return true;
-  // Our own tags contain no comma, so that others need not be understood.
-  while (!header.empty()) {
-    const auto comma = std::min(header.find(','), header.size());
-    auto entry = trim(header.substr(0, comma));
-    header.remove_prefix(std::min(comma + 1, header.size()));
-    if (weak && entry.substr(0, 2) == "W/")
-      entry.remove_prefix(2);
-    if (entry == quoted_etag)
-      return true;
-  }
-  return false;
-}
 
 /// Digits alone; too large a number becomes the largest.
 std::optional<std::uint64_t> parse_number(std::string_view text) {
@@ -112,7 +89,7 @@ download_answer answer_download(const request& asked,
   const auto size = file.size_bytes;
   download_answer result;
   const auto if_match = asked.header("if-match");
-  if (!if_match.empty() && !lists(if_match, etag, false)) {
+  if (!if_match.empty() && !lists_entity_tag(if_match, etag, false)) {
     result.error_code = code::precondition_failed;
     result.head = with_validator(
       failure_response({412, code::precondition_failed,
@@ -121,7 +98,7 @@ download_answer answer_download(const request& asked,
     return result;
   }
   const auto if_none_match = asked.header("if-none-match");
-  if (!if_none_match.empty() && lists(if_none_match, etag, true)) {
+  if (!if_none_match.empty() && lists_entity_tag(if_none_match, etag, true)) {
     result.head.status = 304;
     result.head = with_validator(std::move(result.head), etag);
     return result;

@@ -6,6 +6,7 @@
 #include "http/idempotency_key.hpp"
 #include "http/json.hpp"
 #include "http/list_request.hpp"
+#include "http/openapi.hpp"
 
 #include <algorithm>
 #include <array>
@@ -34,8 +35,8 @@ bool has_header(const response& what, std::string_view name) {
 }
 
 /// Parameters of the query that mean something somewhere.
-constexpr std::array<std::string_view, 5> query_parameters{
-  "page", "per_page", "status", "type", "format"};
+constexpr std::array<std::string_view, 6> query_parameters{
+  "page", "per_page", "status", "type", "format", "validate_only"};
 
 /// Which of two values is meant, nobody can tell.
 std::optional<api_error> refuse_repeated(const request& asked) {
@@ -52,19 +53,37 @@ std::optional<api_error> refuse_repeated(const request& asked) {
   return std::nullopt;
 }
 
-/// pcap, unless `?format=` says otherwise.
-tl::expected<savefile_format, api_error> format_of(const request& asked) {
+/// Longest value of a parameter that an error repeats.
+constexpr std::size_t max_shown = 32;
+
+/// One of two words for a parameter that may be absent: false for the first, or
+/// for none, true for the second.
+tl::expected<bool, api_error> choice_of(const request& asked,
+                                        const std::string& name,
+                                        std::string_view by_default,
+                                        std::string_view otherwise) {
   const auto i
     = std::find_if(asked.query.begin(), asked.query.end(),
-                   [](const auto& x) { return x.first == "format"; });
-  if (i == asked.query.end() || i->second == "pcap")
-    return savefile_format::pcap;
-  if (i->second == "pcapng")
-    return savefile_format::pcapng;
-  return tl::unexpected<api_error>{api_error{
-    400, code::bad_query,
-    "format is '" + i->second.substr(0, 32) + "'; it must be pcap or pcapng",
-    ""}};
+                   [&name](const auto& x) { return x.first == name; });
+  if (i == asked.query.end() || i->second == by_default)
+    return false;
+  if (i->second == otherwise)
+    return true;
+  return tl::unexpected<api_error>{
+    api_error{400, code::bad_query,
+              name + " is '" + i->second.substr(0, max_shown) + "'; it must be "
+                + std::string{by_default} + " or " + std::string{otherwise},
+              ""}};
+}
+
+tl::expected<savefile_format, api_error> format_of(const request& asked) {
+  return choice_of(asked, "format", "pcap", "pcapng").map([](bool second) {
+    return second ? savefile_format::pcapng : savefile_format::pcap;
+  });
+}
+
+tl::expected<bool, api_error> validate_only(const request& asked) {
+  return choice_of(asked, "validate_only", "false", "true");
 }
 
 } // namespace
@@ -198,36 +217,47 @@ void api::fail(const call_ptr& x, const failure& why) const {
 void api::create(const request& asked, reply answer) {
   admit(
     asked, std::move(answer), right::write, "create",
-    [self = shared_from_this()](const call_ptr& x) {
-      auto wanted = parse_create_request(x->asked.body, self->limits_);
-      if (!wanted) {
-        const auto error_code = wanted.error().front().code;
-        x->send(failure_response(wanted.error()), error_code);
-        return;
-      }
-      const auto key = parse_idempotency_key(x->asked);
-      if (!key) {
-        x->refuse(key.error());
-        return;
-      }
-      wanted->spec.account_id = x->account();
-      x->entry.system = wanted->spec.system;
-      x->entry.filter = filter_text(wanted->spec.filter);
-      self->engine_.create(
-        wanted->spec, *key,
-        [self, x, messages = wanted->messages](const outcome<creation>& made) {
-          if (!made) {
-            self->fail(x, made.error());
-            return;
-          }
-          x->entry.job_id = made->record.id;
-          x->entry.replayed = made->replayed;
-          auto what = capture_response(made->record, messages);
-          if (made->replayed)
-            what.headers.emplace_back("Idempotency-Replayed", "true");
-          x->send(std::move(what));
-        });
-    });
+    [self = shared_from_this()](const call_ptr& x) { self->begin_capture(x); });
+}
+
+void api::begin_capture(const call_ptr& x) {
+  std::vector<api_error> errors;
+  const auto only_validate = validate_only(x->asked);
+  if (!only_validate)
+    errors.push_back(only_validate.error());
+  const auto key = parse_idempotency_key(x->asked);
+  if (!key)
+    errors.push_back(key.error());
+  auto wanted = parse_create_request(x->asked.body, limits_);
+  if (!wanted)
+    errors.insert(errors.end(), wanted.error().begin(), wanted.error().end());
+  if (only_validate && *only_validate)
+    x->entry.action.clear(); // nothing is done, so there is nothing to audit
+  if (!errors.empty()) {
+    x->send(failure_response(errors), errors.front().code);
+    return;
+  }
+  wanted->spec.account_id = x->account();
+  if (*only_validate) {
+    x->send(validated_response(wanted->spec, wanted->messages));
+    return;
+  }
+  x->entry.system = wanted->spec.system;
+  x->entry.filter = filter_text(wanted->spec.filter);
+  engine_.create(wanted->spec, *key,
+                 [self = shared_from_this(), x,
+                  messages = wanted->messages](const outcome<creation>& made) {
+                   if (!made) {
+                     self->fail(x, made.error());
+                     return;
+                   }
+                   x->entry.job_id = made->record.id;
+                   x->entry.replayed = made->replayed;
+                   auto what = capture_response(made->record, messages);
+                   if (made->replayed)
+                     what.headers.emplace_back("Idempotency-Replayed", "true");
+                   x->send(std::move(what));
+                 });
 }
 
 void api::list(const request& asked, reply answer) {
@@ -442,6 +472,10 @@ void api::render(reply& answer, metrics_snapshot now) {
   what.content_type = "text/plain; version=0.0.4; charset=utf-8";
   what.body = metrics_.render(now);
   answer.send(std::move(what));
+}
+
+void api::openapi(const request& asked, reply answer) {
+  answer.send(openapi_response(asked));
 }
 
 void api::observe(const std::string& method_name, const std::string& pattern,

@@ -43,6 +43,10 @@ public:
   void readyz(const request& asked, reply answer);
   void scrape(const request& asked, reply answer);
 
+  // -- the API's description: no credentials ----------------------------------
+
+  void openapi(const request& asked, reply answer);
+
   // -- for the server ---------------------------------------------------------
 
   /// Counts an answer; see `observer`.
@@ -61,6 +65,7 @@ private:
   void admit(const request& asked, reply answer, right needed,
              std::string action, step next);
   std::optional<api_error> check(call& x, right needed) const;
+  void begin_capture(const call_ptr& x);
   void fail(const call_ptr& x, const failure& why) const;
   void send_file(const call_ptr& x, const savefile& file,
                  savefile_format format) const;

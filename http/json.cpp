@@ -175,6 +175,16 @@ response capture_response(const job_record& record,
   return ok(envelope(to_json(record), messages));
 }
 
+response validated_response(const job_spec& spec,
+                            const std::vector<api_message>& messages) {
+  return ok(envelope({{"type", spec.type},
+                      {"system", spec.system},
+                      {"filter_v1", to_json(spec.filter)},
+                      {"time_limit", spec.time_limit_s},
+                      {"packet_limit", spec.packet_limit}},
+                     messages));
+}
+
 response page_response(const job_page& page, const list_query& query) {
   auto captures = json::array();
   for (const auto& record : page.jobs)

@@ -40,6 +40,11 @@ std::string filter_text(const capture::filter_fields& filter);
 response capture_response(const job_record& record,
                           const std::vector<api_message>& messages = {});
 
+/// 200 with what a capture would be made of: the members of the capture object
+/// that a request decides on.
+response validated_response(const job_spec& spec,
+                            const std::vector<api_message>& messages = {});
+
 /// 200 with an array of capture objects and `result_info`.
 response page_response(const job_page& page, const list_query& query);
 

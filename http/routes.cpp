@@ -33,6 +33,7 @@ std::vector<route> make_routes(const std::shared_ptr<api>& target) {
     {method::get, "/healthz", call(&api::healthz)},
     {method::get, "/readyz", call(&api::readyz)},
     {method::get, "/metrics", call(&api::scrape)},
+    {method::get, "/openapi.json", call(&api::openapi)},
   };
 }
 

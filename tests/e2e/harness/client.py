@@ -105,6 +105,8 @@ def check(method, target, answer):
     """Whether the answer keeps what the contract says of all answers."""
     if method == "HEAD" or answer.status in (204, 304):
         assert answer.body == b"", answer
+    elif answer.status < 400 and target == "/openapi.json":
+        pass  # the one JSON that is no envelope
     elif answer.status >= 400 or answer.media_type == "application/json":
         _check_envelope(answer)
         _check_times(answer.json["result"])

@@ -38,6 +38,10 @@ class Operation:
     def __str__(self):
         return f"{self.method} {self.route}"
 
+    def fits(self, path):
+        """Whether the path is one of this route."""
+        return re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", self.route), path)
+
 
 class Document:
     """The API's description."""
@@ -60,8 +64,7 @@ class Document:
         found = [
             operation
             for operation in self.operations
-            if operation.method == method
-            and re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", operation.route), path)
+            if operation.method == method and operation.fits(path)
         ]
         return min(found, key=lambda o: o.route.count("{"), default=None)
 
