@@ -57,13 +57,42 @@ bool is_field_value(std::string_view text) {
   });
 }
 
-/// Characters of `uri-host [":" port]`; the value itself is not used.
-bool is_authority(std::string_view text) {
-  constexpr std::string_view marks = "-._~%!$&'()*+,;=:[]";
-  return std::all_of(text.begin(), text.end(), [marks](char c) {
+bool is_hex_digit(char c) {
+  return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+/// RFC 3986, 2: unreserved and sub-delims, besides the `marks`.
+bool consists_of_uri(std::string_view text, std::string_view marks) {
+  constexpr std::string_view always = "-._~!$&'()*+,;=";
+  return std::all_of(text.begin(), text.end(), [always, marks](char c) {
     return is_digit(c) || is_alpha(c)
+           || always.find(c) != std::string_view::npos
            || marks.find(c) != std::string_view::npos;
   });
+}
+
+/// `uri-host [":" port]` (RFC 9110, 7.2); the value itself is not used.
+bool is_authority(std::string_view text) {
+  const auto is_literal = !text.empty() && text.front() == '[';
+  const auto end = is_literal ? text.find(']') : text.find(':');
+  auto host = text.substr(0, end);
+  auto port
+    = end == std::string_view::npos ? std::string_view{} : text.substr(end);
+  if (is_literal) {
+    if (port.empty() || host.size() == 1)
+      return false;
+    host.remove_prefix(1);
+    port.remove_prefix(1);
+    if (!std::all_of(host.begin(), host.end(), [](char c) {
+          return is_hex_digit(c) || c == ':' || c == '.';
+        }))
+      return false;
+  } else if (!consists_of_uri(host, "%")) {
+    return false;
+  }
+  return port.empty()
+         || (port.front() == ':'
+             && std::all_of(port.begin() + 1, port.end(), is_digit));
 }
 
 std::string lower(std::string_view text) {
@@ -80,6 +109,17 @@ std::string_view trim(std::string_view text) {
   if (first == std::string_view::npos)
     return {};
   return text.substr(first, text.find_last_not_of(blanks) - first + 1);
+}
+
+/// Calls `function` with each element of a comma-separated list, in lower case.
+template <class Function>
+void for_each_element(std::string_view list, Function function) {
+  while (!list.empty()) {
+    const auto comma = list.find(',');
+    function(lower(trim(list.substr(0, comma))));
+    list.remove_prefix(comma == std::string_view::npos ? list.size()
+                                                       : comma + 1);
+  }
 }
 
 } // namespace
@@ -225,8 +265,8 @@ status request_framer::on_target(std::string_view target) {
   const auto bad = [this](const char* message) {
     return fail(400, code::bad_request, message);
   };
-  const auto allowed = [](char c) { return c > 0x20 && c < 0x7F && c != '#'; };
-  if (!std::all_of(target.begin(), target.end(), allowed))
+  // Brackets belong into an authority; many clients have them in queries, too.
+  if (!consists_of_uri(target, "%:@/?[]"))
     return bad("The request target contains a forbidden character");
   if (target == "*" && request_.method == method::options) {
     request_.path = "*";
@@ -240,7 +280,9 @@ status request_framer::on_target(std::string_view target) {
                                                         : 0u) {
     target.remove_prefix(skip);
     const auto end = std::min(target.find_first_of("/?"), target.size());
-    if (end == 0 || !is_authority(target.substr(0, end)))
+    // RFC 9110, 4.2.1: a host must be named.
+    if (end == 0 || target.front() == ':'
+        || !is_authority(target.substr(0, end)))
       return bad("The authority of the request target is malformed");
     target.remove_prefix(end);
     if (target.empty() || target.front() == '?')
@@ -287,7 +329,7 @@ status request_framer::on_framing_header(std::string_view name,
   if (name == "connection")
     return on_connection(value);
   if (name == "transfer-encoding") {
-    has_coding_ = true;
+    on_transfer_encoding(value);
   } else if (name == "host") {
     ++hosts_;
     if (!is_authority(value))
@@ -318,17 +360,25 @@ status request_framer::on_content_length(std::string_view value) {
   return status::complete;
 }
 
+/// Notes whether the body would end with its last chunk, which takes one
+/// `chunked` at the end of the list.
+void request_framer::on_transfer_encoding(std::string_view value) {
+  has_coding_ = true;
+  is_chunked_ = false;
+  for_each_element(value, [this](std::string_view coding) {
+    const auto chunked = coding == "chunked";
+    is_chunked_ = chunked && !had_chunked_;
+    had_chunked_ = had_chunked_ || chunked;
+  });
+}
+
 status request_framer::on_connection(std::string_view value) {
-  while (!value.empty()) {
-    const auto comma = value.find(',');
-    const auto option = lower(trim(value.substr(0, comma)));
-    value.remove_prefix(comma == std::string_view::npos ? value.size()
-                                                        : comma + 1);
+  for_each_element(value, [this](std::string_view option) {
     if (option == "close")
       asked_close_ = true;
     else if (option == "keep-alive")
       asked_keep_alive_ = true;
-  }
+  });
   return status::complete;
 }
 
@@ -337,7 +387,9 @@ status request_framer::on_head_end() {
     return fail(400, code::bad_request, "The header host is repeated");
   if (hosts_ == 0 && !http_1_0_)
     return fail(400, code::bad_request, "The header host is missing");
-  if (has_coding_ && (has_length_ || http_1_0_))
+  // RFC 9112, 6.3: without a final `chunked`, nobody can tell where the body
+  // ends.
+  if (has_coding_ && (has_length_ || http_1_0_ || !is_chunked_))
     return fail(400, code::bad_request,
                 "The header transfer-encoding is not allowed here");
   if (has_coding_)
@@ -374,7 +426,7 @@ void request_framer::reset_request() {
   head_bytes_ = 0;
   request_ = {};
   method_known_ = http_1_0_ = skipped_crlf_ = false;
-  has_length_ = has_coding_ = false;
+  has_length_ = has_coding_ = is_chunked_ = had_chunked_ = false;
   asked_close_ = asked_keep_alive_ = expects_continue_ = false;
   hosts_ = header_count_ = body_bytes_ = 0;
 }

@@ -95,6 +95,7 @@ private:
   status on_header(std::string_view line);
   status on_framing_header(std::string_view name, std::string_view value);
   status on_content_length(std::string_view value);
+  void on_transfer_encoding(std::string_view value);
   status on_connection(std::string_view value);
   status on_head_end();
   status finish(framed_request& result);
@@ -115,6 +116,8 @@ private:
   bool skipped_crlf_ = false;
   bool has_length_ = false;
   bool has_coding_ = false;
+  bool is_chunked_ = false;  ///< As the last coding, and only there.
+  bool had_chunked_ = false; ///< Anywhere in the list of codings.
   bool asked_close_ = false;
   bool asked_keep_alive_ = false;
   bool expects_continue_ = false;

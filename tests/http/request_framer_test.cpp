@@ -187,7 +187,27 @@ TEST(RequestFramerTest, AnEmptyLineAloneBeginsNoRequest) {
   EXPECT_EQ(frame_all_ways("\r\n"), outcome{});
 }
 
+TEST(RequestFramerTest, TakesAnyHostThatIsOne) {
+  for (const auto* host : {"", "a", "a.example:80", "a:", "192.0.2.1:1",
+                           "[2001:db8::1]:80", "[::]", "%61", "a_b"})
+    accepted("GET / HTTP/1.1\r\nHost: " + std::string(host) + "\r\n\r\n");
+}
+
+TEST(RequestFramerTest, RefusesWhatFollowsARequestAndIsNone) {
+  for (const std::string& rest :
+       {std::string(3, '\0'), std::string("x\ny"), std::string("\r\n\r\n")}) {
+    const auto result
+      = frame_all_ways("GET /1 HTTP/1.1\r\nHost: a\r\n\r\n" + rest);
+    EXPECT_EQ(result.requests.size(), 1u);
+    EXPECT_EQ(result.error_status, 400);
+  }
+}
+
 TEST(RequestFramerTest, HonoursConnection) {
+  EXPECT_FALSE(
+    accepted(with_headers("Connection: close, keep-alive\r\n")).keep_alive);
+  EXPECT_FALSE(
+    accepted(with_headers("Connection: keep-alive, close\r\n")).keep_alive);
   EXPECT_FALSE(accepted(with_headers("Connection: close\r\n")).keep_alive);
   EXPECT_FALSE(accepted(with_headers("Connection: x , CLOSE\r\n")).keep_alive);
   EXPECT_FALSE(
@@ -262,9 +282,14 @@ INSTANTIATE_TEST_SUITE_P(
     refusal{"asterisk with GET", "GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400},
     refusal{"fragment", "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n", 400},
     refusal{"obs-text in target", "GET /\xff HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+    refusal{"authority form", "GET a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+    refusal{"backslash", "GET /a\\b HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+    refusal{"brace", "GET /{a} HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+    refusal{"quote in query", "GET /?\"a\" HTTP/1.1\r\nHost: a\r\n\r\n", 400},
     refusal{"DEL in target", "GET /\x7f HTTP/1.1\r\nHost: a\r\n\r\n", 400},
     refusal{"user info", "GET http://u@h/ HTTP/1.1\r\nHost: a\r\n\r\n", 400},
     refusal{"no authority", "GET http:///x HTTP/1.1\r\nHost: a\r\n\r\n", 400},
+    refusal{"port alone", "GET http://:80/ HTTP/1.1\r\nHost: a\r\n\r\n", 400},
     refusal{"other scheme", "GET ftp://h/ HTTP/1.1\r\nHost: a\r\n\r\n", 400},
     refusal{"NUL", std::string("GET /\0 HTTP/1.1\r\n\r\n", 19), 400},
     refusal{"NULs", std::string(50, '\0'), 400},
@@ -282,6 +307,14 @@ INSTANTIATE_TEST_SUITE_P(
     refusal{"two Hosts on 1.0", "GET / HTTP/1.0\r\nHost: a\r\nHost: a\r\n\r\n",
             400},
     refusal{"bad Host", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400},
+    refusal{"port of letters", "GET / HTTP/1.1\r\nHost: a:b\r\n\r\n", 400},
+    refusal{"two ports", "GET / HTTP/1.1\r\nHost: a:1:2\r\n\r\n", 400},
+    refusal{"open bracket", "GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", 400},
+    refusal{"empty brackets", "GET / HTTP/1.1\r\nHost: []\r\n\r\n", 400},
+    refusal{"text after brackets", "GET / HTTP/1.1\r\nHost: [::1]a\r\n\r\n",
+            400},
+    refusal{"list of Hosts", "GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", 400},
+    refusal{"user info in Host", "GET / HTTP/1.1\r\nHost: u@a\r\n\r\n", 400},
     refusal{"blank in Host", "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400},
     refusal{"no colon", with_headers("abc\r\n"), 400},
     refusal{"no name", with_headers(": abc\r\n"), 400},
@@ -305,8 +338,32 @@ INSTANTIATE_TEST_SUITE_P(
             with_headers("Transfer-Encoding: chunked\r\n")
               + "5\r\nhello\r\n0\r\n\r\n",
             411},
-    refusal{"another coding", with_headers("Transfer-Encoding: gzip\r\n"), 411},
-    refusal{"empty coding", with_headers("Transfer-Encoding:\r\n"), 411},
+    refusal{"chunked last",
+            with_headers("Transfer-Encoding: gzip, Chunked\r\n"), 411},
+    refusal{"another coding", with_headers("Transfer-Encoding: gzip\r\n"), 400},
+    refusal{"identity", with_headers("Transfer-Encoding: identity\r\n"), 400},
+    refusal{"empty coding", with_headers("Transfer-Encoding:\r\n"), 400},
+    refusal{"nearly chunked", with_headers("Transfer-Encoding: xchunked\r\n"),
+            400},
+    refusal{"quoted", with_headers("Transfer-Encoding: \"chunked\"\r\n"), 400},
+    refusal{"chunked first",
+            with_headers("Transfer-Encoding: chunked, identity\r\n"), 400},
+    refusal{"chunked first, in two lines",
+            with_headers("Transfer-Encoding: chunked\r\n"
+                         "Transfer-Encoding: identity\r\n"),
+            400},
+    refusal{"chunked twice",
+            with_headers("Transfer-Encoding: chunked, chunked\r\n"), 400},
+    refusal{"chunked twice, in two lines",
+            with_headers("Transfer-Encoding: chunked\r\n"
+                         "transfer-encoding: chunked\r\n"),
+            400},
+    refusal{"vertical tab before chunked",
+            with_headers("Transfer-Encoding: \x0b"
+                         "chunked\r\n"),
+            400},
+    refusal{"blank before the colon of a coding",
+            with_headers("Transfer-Encoding : chunked\r\n"), 400},
     refusal{"coding on 1.0",
             "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
     refusal{"length and coding",
