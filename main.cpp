@@ -112,6 +112,10 @@ http::api_options to_api_options(const config::settings& from) {
   to.max_packet_limit = from.limits.packet_limit;
   to.answer_timeout = from.http.answer_timeout;
   to.stream_buffer_bytes = from.http.stream_buffer_bytes;
+  to.auth.max_failures = from.auth.max_failures;
+  to.auth.window = std::chrono::seconds{from.auth.window_s};
+  to.auth.max_block = std::chrono::seconds{from.auth.max_block_s};
+  to.auth.max_addresses = from.auth.max_addresses;
   to.version = EDGECAP_VERSION;
   return to;
 }
@@ -122,6 +126,7 @@ http::front_options to_front_options(const config::settings& from) {
   to.port = from.listen.port;
   to.threads = from.http.threads;
   to.max_connections = from.http.max_connections;
+  to.max_connections_per_address = from.http.max_connections_per_address;
   to.max_in_flight = from.http.max_in_flight;
   to.max_downloads = from.http.max_downloads;
   to.max_target_bytes = from.http.max_target_bytes;
@@ -175,7 +180,21 @@ void raise_descriptor_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-int hash_secret() {
+/// Any hash of the configuration, to share its salt; empty if it has faults,
+/// which are reported.
+std::string some_hash_of(const std::string& file) {
+  const auto loaded = config::load_file(file);
+  std::cerr << config::report(loaded, file);
+  if (!loaded.faults.empty())
+    return {};
+  return loaded.values.accounts.front().credentials.front().secret_hash;
+}
+
+/// @param salt_file a configuration to take a salt from; empty for a new one.
+int hash_secret(const std::string& salt_file) {
+  const auto like = salt_file.empty() ? std::string{} : some_hash_of(salt_file);
+  if (like.empty() && !salt_file.empty())
+    return config::exit_configuration;
   std::string secret;
   std::getline(std::cin, secret);
   if (secret.size() < min_secret_bytes || secret.size() > max_secret_bytes) {
@@ -184,7 +203,7 @@ int hash_secret() {
               << max_secret_bytes << " (make one with: openssl rand -hex 32)\n";
     return config::exit_configuration;
   }
-  std::cout << http::hash_secret(secret) << '\n';
+  std::cout << http::hash_secret(secret, like) << '\n';
   return config::exit_ok;
 }
 
@@ -259,7 +278,7 @@ int run(const config::command_line& command) {
     std::cout << "edgecapd " EDGECAP_VERSION "\n";
     return config::exit_ok;
   case action::hash_secret:
-    return hash_secret();
+    return hash_secret(command.salt_file);
   case action::check:
   case action::run:
     break;

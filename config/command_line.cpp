@@ -28,10 +28,16 @@ command_line parse(int argc, const char* const* argv) {
                   ->type_name("FILE");
   app.add_flag("--check", check, "Check the configuration and end")
     ->needs(config);
+  auto hash
+    = app
+        .add_flag("--hash-secret", hash_secret,
+                  "Read a secret from standard input, print its hash, and end")
+        ->excludes(config);
   app
-    .add_flag("--hash-secret", hash_secret,
-              "Read a secret from standard input, print its hash, and end")
-    ->excludes(config);
+    .add_option("--salt-of", result.salt_file,
+                "Hash with a salt that this configuration has already")
+    ->type_name("FILE")
+    ->needs(hash);
   app.add_flag("--version", version, "Print the version and end");
   app.set_help_flag("--help", "Print this help and end");
   app.footer("Exit codes: 0 done, 1 the configuration has faults, 2 the "

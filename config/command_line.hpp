@@ -24,11 +24,12 @@ struct command_line {
 
   action wanted = action::usage_error;
   std::string config_file; ///< Not empty for `run` and `check`.
+  std::string salt_file;   ///< For `hash_secret`: whose salt to take, or empty.
   std::string text;        ///< Ends with a newline, or is empty.
 };
 
-/// Understands `edgecapd --config FILE [--check] | --hash-secret | --version |
-/// --help`. Never throws.
+/// Understands `edgecapd --config FILE [--check] |
+/// --hash-secret [--salt-of FILE] | --version | --help`. Never throws.
 command_line parse_command_line(int argc, const char* const* argv);
 
 } // namespace edgecap::config

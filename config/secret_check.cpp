@@ -3,7 +3,6 @@
 #include <openssl/evp.h>
 
 #include <cstddef>
-#include <string>
 
 namespace edgecap::config {
 
@@ -35,6 +34,10 @@ bool is_secret_hash(std::string_view hash) {
   return hash[salt_digits] == ':'
          && salt.find_first_not_of(hex_digits) == std::string_view::npos
          && digest.find_first_not_of(hex_digits) == std::string_view::npos;
+}
+
+std::string salt_of(std::string_view hash) {
+  return std::string{hash.substr(prefix.size(), salt_digits)};
 }
 
 bool is_hash_of(std::string_view hash, std::string_view secret) {

@@ -23,6 +23,9 @@ constexpr std::string_view letters_and_digits
 /// Interfaces that a message names before it says "and N more".
 constexpr std::size_t max_interfaces_named = 16;
 
+/// Different salts of all secrets together: each request is hashed with each.
+constexpr std::size_t max_salts = 16;
+
 /// What everyone knows from the quick start.
 constexpr std::string_view demo_secrets[]
   = {"edgecap-demo-token", "edgecap-demo-key"};
@@ -169,6 +172,17 @@ private:
                      "'edgecapd --hash-secret'");
     else if (reach_of(x_.listen.address) == reach::everyone)
       check_demo_secret(x.secret_hash, hash_path);
+    check_salt(x.secret_hash, hash_path);
+  }
+
+  // The first salt too many is reported, not those after it.
+  void check_salt(const std::string& hash, const std::string& path) {
+    if (is_secret_hash(hash) && salts_.insert(salt_of(hash)).second
+        && salts_.size() == max_salts + 1)
+      add(path, "has another salt than " + std::to_string(max_salts)
+                  + " before it, which are as many as there may be: hash the "
+                    "secret with one of theirs, by 'edgecapd --hash-secret "
+                    "--salt-of FILE'");
   }
 
   void check_demo_secret(const std::string& hash, const std::string& path) {
@@ -226,6 +240,7 @@ private:
 
   const settings& x_;
   std::set<std::string> faulty_;
+  std::set<std::string> salts_;
   std::vector<fault> faults_;
 };
 

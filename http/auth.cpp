@@ -1,7 +1,5 @@
 #include "http/auth.hpp"
 
-#include "http/secret.hpp"
-
 #include <openssl/crypto.h>
 
 #include <algorithm>
@@ -67,8 +65,15 @@ std::string_view to_string(right value) {
   return "invalid";
 }
 
-authenticator::authenticator(std::vector<credential> credentials)
-  : credentials_(std::move(credentials)) {}
+authenticator::authenticator(std::vector<credential> credentials,
+                             secret_index::digest_function digest)
+  : credentials_(std::move(credentials)), tokens_(digest),
+    keys_(std::move(digest)) {
+  for (std::size_t i = 0; i < credentials_.size(); ++i) {
+    const auto& x = credentials_[i];
+    (x.email.empty() ? tokens_ : keys_).add(x.secret_hash, i);
+  }
+}
 
 tl::expected<const credential*, api_error>
 authenticator::authenticate(const request& asked) const {
@@ -90,22 +95,16 @@ const credential* authenticator::find(std::string_view token,
   const auto usable = [](std::string_view x) {
     return !x.empty() && x.size() <= max_secret_bytes;
   };
-  const auto try_token = usable(token);
-  const auto try_pair = usable(key) && !email.empty();
   const credential* by_token = nullptr;
   const credential* by_pair = nullptr;
-  for (const auto& x : credentials_) {
-    if (x.email.empty()) {
-      if (try_token && verify_secret(token, x.secret_hash))
-        by_token = &x;
-    } else if (try_pair) {
-      // Both are compared in any case: a known address takes no longer.
-      const auto key_fits = verify_secret(key, x.secret_hash);
-      const auto email_fits = same_text(email, x.email);
-      if (key_fits && email_fits)
-        by_pair = &x;
-    }
-  }
+  if (usable(token))
+    for (const auto i : tokens_.find(token))
+      by_token = &credentials_[i];
+  // The key alone is hashed, so that a known address takes no longer.
+  if (usable(key) && !email.empty())
+    for (const auto i : keys_.find(key))
+      if (same_text(email, credentials_[i].email))
+        by_pair = &credentials_[i];
   return by_token != nullptr ? by_token : by_pair;
 }
 

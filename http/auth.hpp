@@ -2,6 +2,7 @@
 
 #include "http/errors.hpp"
 #include "http/message.hpp"
+#include "http/secret_index.hpp"
 #include "http/server.hpp"
 
 #include <tl/expected.hpp>
@@ -30,13 +31,15 @@ inline constexpr std::size_t max_secret_bytes = 512;
 /// usable on any thread.
 class authenticator {
 public:
-  explicit authenticator(std::vector<credential> credentials);
+  /// @param digest what hashes secrets; tests count its calls.
+  explicit authenticator(std::vector<credential> credentials,
+                         secret_index::digest_function digest = digest_secret);
 
   /// The credential, or 400/9106 if none is given in full, or 403/10000 if the
   /// ones given are wrong. With both a bearer token and a pair, either will
-  /// do; the token counts first. Compares with every configured credential,
-  /// whatever matches, so that the time tells nothing. The pointer lives as
-  /// long as this object.
+  /// do; the token counts first. Costs the same number of hashes for unknown
+  /// and for wrong ones, and does not depend on how many there are (see
+  /// secret_index). The pointer lives as long as this object.
   tl::expected<const credential*, api_error>
   authenticate(const request& asked) const;
 
@@ -45,6 +48,9 @@ private:
                          std::string_view key) const;
 
   std::vector<credential> credentials_;
+  // Both by the index of the credential.
+  secret_index tokens_;
+  secret_index keys_;
 };
 
 /// The answer to those who give no valid credential for an account.

@@ -20,9 +20,11 @@ public:
     core_ = std::make_shared<front_core>(std::move(options), std::move(routes),
                                          std::move(observe));
     listener_ = std::make_unique<listener>(address, port, threads, core_);
+    core_->on_sweep([this] { listener_->watch_descriptors(); });
   }
 
   ~impl() {
+    core_->on_sweep({});
     listener_.reset();
     core_->stop();
   }

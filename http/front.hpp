@@ -1,5 +1,6 @@
 #pragma once
 
+#include "http/client_address.hpp"
 #include "http/message.hpp"
 
 #include <chrono>
@@ -17,6 +18,11 @@ struct front_options {
   std::uint16_t port = 0; ///< 0 lets the system choose.
   std::uint32_t threads = 2;
   std::uint32_t max_connections = 4096;
+  /// IPv6 clients count by their /64.
+  std::uint32_t max_connections_per_address = 256;
+  /// Whether connections from this peer do not count for the limit per
+  /// address: what comes from a proxy is many clients.
+  std::function<bool(const std::string& address)> is_proxy = is_loopback;
   std::uint32_t max_in_flight = 1024;
   std::uint32_t max_downloads = 256;
   std::uint32_t max_target_bytes = 2048;
@@ -44,7 +50,7 @@ struct route {
 /// What the frontend did since it started.
 struct front_stats {
   std::uint64_t connections_accepted = 0;
-  std::uint64_t connections_refused = 0; ///< Over max_connections.
+  std::uint64_t connections_refused = 0; ///< Over a limit of connections.
   std::uint64_t requests = 0;            ///< That reached routing.
   std::uint64_t requests_refused = 0;    ///< By framing or a limit.
   std::uint64_t connections_open = 0;

@@ -2,6 +2,7 @@
 
 #include "actors/log_event.hpp"
 #include "http/answer_channel.hpp"
+#include "http/client_address.hpp"
 #include "http/errors.hpp"
 #include "http/percent.hpp"
 #include "http/process_setup.hpp"
@@ -20,32 +21,46 @@ namespace edgecap::http {
 namespace {
 
 /// Connections over max_connections that are told so; more are just closed.
-constexpr std::size_t max_connections_refused_kindly = 64;
+constexpr std::uint32_t max_connections_refused_kindly = 64;
+
+/// The same for connections of one address over its own limit.
+constexpr std::uint32_t max_refused_kindly_per_address = 8;
 
 /// Bytes that the kernel holds unsent for one client. Bounds what clients that
 /// do not read cost, and leaves the rest to the streamer, which ends them.
 constexpr int max_unsent_bytes = 256 * 1024;
 
-/// Descriptors that are left to the rest of the process.
+/// Descriptors that are left to the rest of the process, if there are as many;
+/// if not, it gets half of them.
 constexpr std::uint64_t reserved_descriptors = 512;
+
+/// Pistache's socket and our duplicate of it.
+constexpr std::uint64_t descriptors_per_connection = 2;
 
 /// How often timeouts are looked at: a quarter of the shortest, within these.
 constexpr std::chrono::milliseconds min_sweep_interval{5};
 constexpr std::chrono::milliseconds max_sweep_interval{250};
 
-/// Connections that the limit of descriptors (two each) has room for: out of
-/// descriptors, Pistache's accept loop would spin.
-std::uint32_t affordable_connections(const front_options& options) {
+/// Connections that the limit of descriptors has room for: out of descriptors,
+/// Pistache's accept loop would spin.
+connection_bounds affordable_connections(const front_options& options) {
+  connection_bounds result{options.max_connections,
+                           max_connections_refused_kindly};
   const auto besides = reserved_descriptors + options.max_downloads;
-  const auto wanted = 2 * std::uint64_t{options.max_connections} + besides;
+  const auto wanted
+    = descriptors_per_connection * (std::uint64_t{result.served} + result.told)
+      + besides;
   const auto available = raise_descriptor_limit(wanted);
   if (available >= wanted)
-    return options.max_connections;
-  const auto room = available > besides ? (available - besides) / 2 : 0;
-  const auto result = std::max(static_cast<std::uint32_t>(room), 1u);
+    return result;
+  const auto left = available - std::min(besides, available / 2);
+  const auto room
+    = static_cast<std::uint32_t>(left / descriptors_per_connection);
+  result.told = std::min(result.told, room / 4);
+  result.served = std::clamp(room - result.told, 1u, result.served);
   log_event{"http-few-descriptors"}
     .with("descriptors", available)
-    .with("max_connections", result)
+    .with("max_connections", result.served)
     .with("configured", options.max_connections)
     .warn();
   return result;
@@ -62,8 +77,7 @@ std::chrono::milliseconds sweep_interval(const front_options& options) {
 
 front_core::front_core(front_options options, std::vector<route> routes,
                        observer observe)
-  : options_(std::move(options)),
-    max_connections_(affordable_connections(options_)),
+  : options_(std::move(options)), bounds_(affordable_connections(options_)),
     router_(std::move(routes)), observe_(std::move(observe)),
     streamer_(options_.stall_timeout),
     sweeper_([this] { sweep_until_stopped(); }) {}
@@ -94,35 +108,67 @@ front_core::connected(capture::shared_descriptor socket,
     options_.header_timeout,
     options_.body_timeout,
     options_.keep_alive_timeout};
+  auto network = options_.is_proxy(client_address)
+                   ? std::string{}
+                   : client_network(client_address);
   auto added = std::make_shared<connection>(
     shared_from_this(), bounds, std::move(socket), std::move(client_address),
     std::move(thread));
-  auto over_limit = false;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    const auto open = connections_.size();
-    over_limit = open >= max_connections_;
-    if (over_limit)
-      ++refused_connections_;
-    if (stopped_ || open >= max_connections_ + max_connections_refused_kindly)
-      return nullptr;
-    connections_.insert(added);
-  }
-  if (over_limit)
-    added->refuse({503, code::overloaded, "Too many connections are open", {}});
-  else
+  switch (enter(added, std::move(network))) {
+  case entrance::served:
     ++accepted_;
-  return added;
+    return added;
+  case entrance::told:
+    ++refused_connections_;
+    added->refuse({503, code::overloaded, "Too many connections are open", {}});
+    return added;
+  case entrance::closed:
+    ++refused_connections_;
+    return nullptr;
+  }
+  return nullptr;
+}
+
+/// Takes a connection in, if only to tell it that there is no room.
+/// @param network what it counts for; empty if for none.
+front_core::entrance front_core::enter(const std::shared_ptr<connection>& added,
+                                       std::string network) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  const auto open = connections_.size();
+  if (stopped_ || open >= bounds_.served + bounds_.told)
+    return entrance::closed;
+  auto result = open < bounds_.served ? entrance::served : entrance::told;
+  if (!network.empty()) {
+    const auto most = options_.max_connections_per_address;
+    auto& open_here = connections_of_[network];
+    if (open_here >= most + max_refused_kindly_per_address)
+      return entrance::closed;
+    if (open_here >= most)
+      result = entrance::told;
+    ++open_here;
+  }
+  connections_.emplace(added, std::move(network));
+  return result;
 }
 
 void front_core::disconnected(const std::shared_ptr<connection>& which) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  connections_.erase(which);
+  const auto found = connections_.find(which);
+  if (found == connections_.end())
+    return;
+  const auto counted = connections_of_.find(found->second);
+  if (counted != connections_of_.end() && --counted->second == 0)
+    connections_of_.erase(counted);
+  connections_.erase(found);
 }
 
 std::vector<std::shared_ptr<connection>> front_core::all_connections() {
   const std::lock_guard<std::mutex> lock(mutex_);
-  return {connections_.begin(), connections_.end()};
+  std::vector<std::shared_ptr<connection>> result;
+  result.reserve(connections_.size());
+  for (const auto& entry : connections_)
+    result.push_back(entry.first);
+  return result;
 }
 
 void front_core::sweep_until_stopped() {
@@ -137,6 +183,11 @@ void front_core::sweep_until_stopped() {
       }
       if (stopped_)
         return;
+    }
+    {
+      const std::lock_guard<std::mutex> lock(sweep_mutex_);
+      if (sweep_task_)
+        sweep_task_();
     }
     const auto now = clock::now();
     for (const auto& each : all_connections())
@@ -172,6 +223,9 @@ void front_core::serve(std::shared_ptr<connection> from, framed_request framed,
 
 void front_core::route_request(request& incoming, std::string_view query,
                                std::unique_ptr<answer_channel> channel) {
+  if (!percent_decode(incoming.path))
+    return channel->send(failure_response(
+      {400, code::bad_request, "The path has a malformed escape", {}}));
   auto found = router_.find(incoming.method, incoming.path);
   if (found.route == nullptr) {
     if (found.allowed.empty())
@@ -286,6 +340,11 @@ bool front_core::drain(std::chrono::milliseconds patience) {
   });
 }
 
+void front_core::on_sweep(std::function<void()> task) {
+  const std::lock_guard<std::mutex> lock(sweep_mutex_);
+  sweep_task_ = std::move(task);
+}
+
 void front_core::stop() {
   draining_ = true;
   {
@@ -300,6 +359,7 @@ void front_core::stop() {
     each->abort();
   const std::lock_guard<std::mutex> lock(mutex_);
   connections_.clear();
+  connections_of_.clear();
 }
 
 } // namespace edgecap::http

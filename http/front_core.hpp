@@ -13,18 +13,25 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
 #include <thread>
-#include <unordered_set>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 namespace edgecap::http {
 
 class answer_channel;
+
+/// How many connections may be open.
+struct connection_bounds {
+  std::uint32_t served = 0; ///< That are served.
+  std::uint32_t told = 0;   ///< Besides: that are told that they are not.
+};
 
 /// What connections, answers and threads of a frontend share. Lives as long as
 /// the last answer that is owed.
@@ -93,10 +100,18 @@ public:
   front_stats stats() const;
   bool drain(std::chrono::milliseconds patience);
 
+  /// Has something done with each sweep, by the sweeper; empty takes it back.
+  /// When this returns, what was done before is no longer.
+  void on_sweep(std::function<void()> task);
+
   /// Ends the threads and all connections. The listener must be gone.
   void stop();
 
 private:
+  /// What becomes of a new connection.
+  enum class entrance : std::uint8_t { served, told, closed };
+
+  entrance enter(const std::shared_ptr<connection>& added, std::string network);
   std::shared_ptr<void> take_download();
   void route_request(request& incoming, std::string_view query,
                      std::unique_ptr<answer_channel> channel);
@@ -105,7 +120,7 @@ private:
   void notify_drain();
 
   const front_options options_;
-  const std::uint32_t max_connections_;
+  const connection_bounds bounds_;
   const router router_;
   const observer observe_;
 
@@ -121,8 +136,13 @@ private:
   mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool stopped_ = false; ///< Guarded by mutex_.
-  /// Guarded by mutex_.
-  std::unordered_set<std::shared_ptr<connection>> connections_;
+  /// Each with what it counts for, see connections_of_; guarded by mutex_.
+  std::unordered_map<std::shared_ptr<connection>, std::string> connections_;
+  /// How many there are of each `client_network`; guarded by mutex_.
+  std::unordered_map<std::string, std::uint32_t> connections_of_;
+
+  std::mutex sweep_mutex_;
+  std::function<void()> sweep_task_; ///< Guarded by sweep_mutex_.
 
   streamer streamer_;
   std::thread sweeper_;

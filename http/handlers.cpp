@@ -20,6 +20,9 @@ namespace {
 /// For the engine to answer a probe.
 constexpr std::chrono::milliseconds probe_timeout{2000};
 
+/// When to try again what the engine or the storage cannot do now, in seconds.
+constexpr auto engine_retry_after_s = "5";
+
 api_error not_found() {
   return {404, code::no_route, "There is no such route", ""};
 }
@@ -132,19 +135,43 @@ struct api::call {
 api::api(caf::actor_system& system, engine_handles engine, api_options options)
   : engine_(system, std::move(engine), options.answer_timeout),
     authenticator_(std::move(options.credentials)),
-    limits_{std::move(options.systems), options.max_time_limit_s,
-            options.max_packet_limit},
+    throttle_(std::move(options.auth)), limits_{std::move(options.systems),
+                                                options.max_time_limit_s,
+                                                options.max_packet_limit},
     version_(options.version), metrics_(options.version),
     stream_buffer_bytes_(options.stream_buffer_bytes) {}
 
 // -- the way in ---------------------------------------------------------------
 
-std::optional<api_error> api::check(call& x, right needed) const {
+/// Finds out who asks, or answers why nobody is let in.
+bool api::authenticate(call& x) {
+  const auto& address = x.asked.client_address;
+  // Before the credentials are looked at: the answer does not tell whether
+  // they would have done.
+  if (const auto wait = throttle_.wait_of(address); wait.count() > 0) {
+    // The block was logged once: a line for each request would be at the
+    // client's discretion.
+    x.entry.action.clear();
+    x.send(too_many_failures_response(wait), code::too_many_failures);
+    return false;
+  }
   auto who = authenticator_.authenticate(x.asked);
-  if (!who)
-    return std::move(who.error());
-  x.who = *who;
-  x.entry.credential = x.who->name;
+  if (who) {
+    x.who = *who;
+    x.entry.credential = x.who->name;
+    return true;
+  }
+  if (who.error().code == code::bad_credentials)
+    if (const auto block = throttle_.failed(address); block.count() > 0)
+      log_event{"auth-blocked"}
+        .with("client", address)
+        .with("block_ms", block.count())
+        .warn();
+  x.refuse(std::move(who.error()));
+  return false;
+}
+
+std::optional<api_error> api::check(const call& x, right needed) const {
   // Whoever is nobody learns nothing, not even what an id looks like.
   const auto account = x.account();
   if (!is_api_id(account))
@@ -165,6 +192,8 @@ void api::admit(const request& asked, reply answer, right needed,
   x->entry.account_id = x->account();
   x->entry.client_address = asked.client_address;
   x->entry.job_id = x->id();
+  if (!authenticate(*x))
+    return;
   if (auto refused = check(*x, needed)) {
     x->refuse(std::move(*refused));
     return;
@@ -208,7 +237,7 @@ void api::fail(const call_ptr& x, const failure& why) const {
   const auto error_code = error.code;
   auto what = failure_response(std::move(error));
   if (what.status == 503)
-    what.headers.emplace_back("Retry-After", "5");
+    what.headers.emplace_back("Retry-After", engine_retry_after_s);
   x->send(std::move(what), error_code);
 }
 
@@ -426,8 +455,10 @@ void api::healthz(const request&, reply answer) {
 void api::readyz(const request&, reply answer) {
   auto to = std::make_shared<reply>(std::move(answer));
   const auto refuse = [to](int error_code, const char* who) {
-    to->send(failure_response(
-      {503, error_code, std::string{who} + " does not answer", ""}));
+    auto what = failure_response(
+      {503, error_code, std::string{who} + " does not answer", ""});
+    what.headers.emplace_back("Retry-After", engine_retry_after_s);
+    to->send(std::move(what));
   };
   engine_.engine_facts(probe_timeout, [self = shared_from_this(), to, refuse](
                                         const outcome<engine_stats>& engine) {

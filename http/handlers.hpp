@@ -1,6 +1,7 @@
 #pragma once
 
 #include "http/auth.hpp"
+#include "http/auth_throttle.hpp"
 #include "http/bridge.hpp"
 #include "http/create_request.hpp"
 #include "http/engine_errors.hpp"
@@ -64,7 +65,8 @@ private:
 
   void admit(const request& asked, reply answer, right needed,
              std::string action, step next);
-  std::optional<api_error> check(call& x, right needed) const;
+  bool authenticate(call& x);
+  std::optional<api_error> check(const call& x, right needed) const;
   void begin_capture(const call_ptr& x);
   void fail(const call_ptr& x, const failure& why) const;
   void send_file(const call_ptr& x, const savefile& file,
@@ -76,6 +78,7 @@ private:
 
   bridge engine_;
   authenticator authenticator_;
+  auth_throttle throttle_;
   create_limits limits_;
   std::string version_;
   metrics metrics_;

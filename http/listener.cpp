@@ -11,6 +11,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
@@ -64,7 +65,8 @@ void set_close_on_exec(int fd) {
 }
 
 /// Makes Pistache's descriptors around `fd` close-on-exec and notes them.
-void adopt_descriptors_around(int fd, shared_state& state) {
+/// Returns the epoll descriptor that watches it, or -1.
+int adopt_descriptors_around(int fd, shared_state& state) {
   const auto found = find_epoll_watching(fd);
   if (found.epoll_fd >= 0)
     set_close_on_exec(found.epoll_fd);
@@ -72,6 +74,7 @@ void adopt_descriptors_around(int fd, shared_state& state) {
     set_close_on_exec(each.fd);
     state.eventfds.push_back(each);
   }
+  return found.epoll_fd;
 }
 
 /// Connections that an I/O thread is to look at again, and its wake-up call.
@@ -329,8 +332,8 @@ public:
     }
     port_ = pistache_->getPort();
     pistache_->runThreaded();
-    adopt_descriptors_around(find_listening_descriptor(address, port_),
-                             *state_);
+    listening_fd_ = find_listening_descriptor(address, port_);
+    epoll_fd_ = adopt_descriptors_around(listening_fd_, *state_);
   }
 
   ~impl() {
@@ -347,10 +350,38 @@ public:
     return port_;
   }
 
+  void watch_descriptors() {
+    const auto spare = ::fcntl(listening_fd_, F_DUPFD_CLOEXEC, 0);
+    const auto none_left = spare < 0 && (errno == EMFILE || errno == ENFILE);
+    if (spare >= 0)
+      ::close(spare);
+    if (none_left != paused_)
+      pause(none_left);
+  }
+
 private:
+  void pause(bool wanted) {
+    // As Pistache has added it, but for the events.
+    epoll_event watched{};
+    watched.events = wanted ? 0u : std::uint32_t{EPOLLIN};
+    watched.data.u64 = static_cast<std::uint64_t>(listening_fd_);
+    if (::epoll_ctl(epoll_fd_, EPOLL_CTL_MOD, listening_fd_, &watched) != 0)
+      return;
+    paused_ = wanted;
+    if (wanted)
+      log_event{"http-accepting-paused"}
+        .with("error", "no descriptor is left")
+        .error();
+    else
+      log_event{"http-accepting-resumed"}.info();
+  }
+
   std::shared_ptr<shared_state> state_;
   std::unique_ptr<Pistache::Tcp::Listener> pistache_;
   std::uint16_t port_ = 0;
+  int listening_fd_ = -1; ///< Pistache's, like the next.
+  int epoll_fd_ = -1;     ///< Where it waits for connections.
+  bool paused_ = false;   ///< It waits for none.
 };
 
 listener::listener(const std::string& address, std::uint16_t port,
@@ -362,6 +393,10 @@ listener::~listener() = default;
 
 std::uint16_t listener::port() const {
   return impl_->port();
+}
+
+void listener::watch_descriptors() {
+  impl_->watch_descriptors();
 }
 
 } // namespace edgecap::http

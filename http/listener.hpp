@@ -48,6 +48,11 @@ public:
 
   std::uint16_t port() const;
 
+  /// To be called now and then, by one thread: stops accepting while the
+  /// process can open no descriptor, and goes on afterwards. Pistache would try
+  /// again and again, without a pause. Clients wait in the backlog meanwhile.
+  void watch_descriptors();
+
 private:
   class impl;
   std::unique_ptr<impl> impl_;

@@ -1,30 +1,19 @@
 #include "http/secret.hpp"
 
-#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 
-#include <array>
-#include <cstddef>
 #include <memory>
-#include <optional>
 #include <stdexcept>
+#include <tuple>
 
 namespace edgecap::http {
 
 namespace {
 
 constexpr std::string_view prefix = "sha256:";
-constexpr std::size_t salt_bytes = 16;
-constexpr std::size_t digest_bytes = 32;
-
-using salt_type = std::array<unsigned char, salt_bytes>;
-using digest_type = std::array<unsigned char, digest_bytes>;
-
-struct salted_hash {
-  salt_type salt{};
-  digest_type digest{};
-};
+constexpr std::size_t salt_bytes = std::tuple_size_v<secret_salt>;
+constexpr std::size_t digest_bytes = std::tuple_size_v<secret_digest>;
 
 void append_hex(std::string& out, const unsigned char* data, std::size_t size) {
   constexpr std::string_view digits = "0123456789abcdef";
@@ -56,8 +45,10 @@ bool parse_hex(std::string_view text, std::array<unsigned char, N>& out) {
   return true;
 }
 
-std::optional<salted_hash> parse_hash(std::string_view text) {
-  salted_hash result;
+} // namespace
+
+std::optional<secret_hash> parse_secret_hash(std::string_view text) {
+  secret_hash result;
   constexpr auto size = prefix.size() + 2 * salt_bytes + 1 + 2 * digest_bytes;
   constexpr auto colon = prefix.size() + 2 * salt_bytes;
   if (text.size() != size || text.substr(0, prefix.size()) != prefix
@@ -68,13 +59,13 @@ std::optional<salted_hash> parse_hash(std::string_view text) {
   return result;
 }
 
-digest_type digest_of(const salt_type& salt, std::string_view secret) {
+secret_digest digest_secret(const secret_salt& salt, std::string_view secret) {
   // Looked up once: the look-up costs more than the hash.
   static const std::unique_ptr<EVP_MD, decltype(&EVP_MD_free)> sha256{
     EVP_MD_fetch(nullptr, "SHA256", nullptr), &EVP_MD_free};
   const std::unique_ptr<EVP_MD_CTX, decltype(&EVP_MD_CTX_free)> context{
     EVP_MD_CTX_new(), &EVP_MD_CTX_free};
-  digest_type result{};
+  secret_digest result{};
   if (!sha256 || !context
       || EVP_DigestInit_ex2(context.get(), sha256.get(), nullptr) != 1
       || EVP_DigestUpdate(context.get(), salt.data(), salt.size()) != 1
@@ -84,27 +75,18 @@ digest_type digest_of(const salt_type& salt, std::string_view secret) {
   return result;
 }
 
-} // namespace
-
-std::string hash_secret(std::string_view secret) {
-  salt_type salt{};
-  if (RAND_bytes(salt.data(), static_cast<int>(salt.size())) != 1)
+std::string hash_secret(std::string_view secret, std::string_view like) {
+  auto salt = secret_salt{};
+  if (const auto given = parse_secret_hash(like))
+    salt = given->salt;
+  else if (RAND_bytes(salt.data(), static_cast<int>(salt.size())) != 1)
     throw std::runtime_error("draw a salt: the random generator failed");
-  const auto digest = digest_of(salt, secret);
+  const auto digest = digest_secret(salt, secret);
   std::string result{prefix};
   append_hex(result, salt.data(), salt.size());
   result += ':';
   append_hex(result, digest.data(), digest.size());
   return result;
-}
-
-bool verify_secret(std::string_view secret, std::string_view hash) {
-  const auto wanted = parse_hash(hash);
-  if (!wanted)
-    return false;
-  const auto actual = digest_of(wanted->salt, secret);
-  return CRYPTO_memcmp(actual.data(), wanted->digest.data(), actual.size())
-         == 0;
 }
 
 } // namespace edgecap::http

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/interfaces.hpp"
+#include "http/auth_throttle.hpp"
 #include "http/front.hpp"
 
 #include <cstdint>
@@ -34,6 +35,7 @@ struct api_options {
   std::chrono::milliseconds answer_timeout{10000};
   /// Packets that may wait for the client of one stream.
   std::size_t stream_buffer_bytes = 4u << 20;
+  throttle_options auth;
   std::string version;
 };
 

@@ -33,6 +33,13 @@ TEST(CommandLineTest, ChecksAConfiguration) {
   EXPECT_EQ(result.config_file, "a.yaml");
 }
 
+TEST(CommandLineTest, HashesWithAFreshOrAGivenSalt) {
+  EXPECT_EQ(parse({"--hash-secret"}).salt_file, "");
+  auto result = parse({"--hash-secret", "--salt-of", "a.yaml"});
+  EXPECT_EQ(result.wanted, action::hash_secret);
+  EXPECT_EQ(result.salt_file, "a.yaml");
+}
+
 TEST(CommandLineTest, KnowsTheOtherActions) {
   EXPECT_EQ(parse({"--hash-secret"}).wanted, action::hash_secret);
   EXPECT_EQ(parse({"--version"}).wanted, action::version);
@@ -41,8 +48,9 @@ TEST(CommandLineTest, KnowsTheOtherActions) {
 TEST(CommandLineTest, HelpNamesEveryOptionAndExitCode) {
   auto result = parse({"--help"});
   EXPECT_EQ(result.wanted, action::help);
-  for (auto word : {"edgecapd", "--config FILE", "--check", "--hash-secret",
-                    "--version", "--help", "0 done", "1 the", "2 the"})
+  for (auto word :
+       {"edgecapd", "--config FILE", "--check", "--hash-secret",
+        "--salt-of FILE", "--version", "--help", "0 done", "1 the", "2 the"})
     EXPECT_THAT(result.text, HasSubstr(word));
   EXPECT_EQ(result.text.back(), '\n');
 }
@@ -55,6 +63,8 @@ TEST(CommandLineTest, RefusesWhatMakesNoSense) {
          {"--config", "a.yaml", "--config", "b.yaml"},
          {"--check"},
          {"--check", "--hash-secret"},
+         {"--salt-of", "a.yaml"},
+         {"--salt-of", "a.yaml", "--config", "a.yaml"},
          {"--config", "a.yaml", "--hash-secret"},
          {"--config", "a.yaml", "extra"},
          {"--frobnicate"},

@@ -66,6 +66,30 @@ TEST(ValidateTest, LetsTheDemoSecretsListenOnLoopbackOnly) {
   }
 }
 
+TEST(ValidateTest, BoundsTheNumberOfSalts) {
+  const auto with_salts = [](int salts, int secrets) {
+    std::string list;
+    for (auto i = 0; i < secrets; ++i) {
+      auto hash = demo_token_hash;
+      const auto salt = i % salts;
+      hash[7] = static_cast<char>('a' + salt / 6);
+      hash[8] = static_cast<char>('a' + salt % 6);
+      list += "      - {name: x" + std::to_string(i) + ", token_hash: \"" + hash
+              + "\", rights: [read]}\n";
+    }
+    auto text = minimal;
+    const auto first = text.find("      - {name: ops");
+    const auto end = text.find('\n', first) + 1;
+    return text.replace(first, end - first, list);
+  };
+  EXPECT_EQ(faults_of(with_salts(16, 100)), "");
+  EXPECT_EQ(
+    faults_of(with_salts(18, 100)),
+    "f:20: accounts[0].credentials[16].token_hash: has another salt than 16 "
+    "before it, which are as many as there may be: hash the secret with one of "
+    "theirs, by 'edgecapd --hash-secret --salt-of FILE'\n");
+}
+
 TEST(ValidateTest, TheQuickstartIsRefusedElsewhere) {
   auto text = slurp("deploy/quickstart.yaml");
   const auto address = text.find("127.0.0.1\n");

@@ -252,7 +252,7 @@ def test_version():
 def test_help():
     done = run("--help")
     assert done.returncode == 0
-    for option in "--config --check --version --help --hash-secret".split():
+    for option in "--config --check --version --help --hash-secret --salt-of".split():
         assert option in done.stdout.decode()
     assert done.stderr == b""
 
@@ -302,6 +302,23 @@ def test_hash_secret_salts():
         for _ in range(3)
     ]
     assert len(set(results)) == 3
+
+
+def test_hash_secret_takes_a_salt_that_is_there(tmp_path):
+    file = write(tmp_path, configuration(tmp_path, ["lo"]))
+    text = pathlib.Path(file).read_text(encoding="utf-8")
+    results = [
+        run("--hash-secret", "--salt-of", file, input=secret)
+        for secret in (b"correct horse battery staple", b"another long secret")
+    ]
+    salts = {done.stdout.decode().split(":")[1] for done in results}
+    assert len(salts) == 1 and salts.pop() in text
+    assert results[0].stdout != results[1].stdout
+    missing = run(
+        "--hash-secret", "--salt-of", "/nowhere", input=b"x" * 32
+    )
+    assert missing.returncode == 1
+    assert missing.stdout == b"" and b"/nowhere" in missing.stderr
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import base64
 
 import pytest
 
+from harness import network
 from harness.client import Client
 from harness.daemon import (
     ACCOUNT,
@@ -19,11 +20,16 @@ from harness.daemon import (
     bearer,
     configuration,
 )
+from harness.waiting import wait_until
 
 MISSING = (400, [9106])
 WRONG = (403, [10000])
 FORBIDDEN = (403, [10001])
 UNKNOWN_JOB = (404, [20200])
+BLOCKED = (429, [20309])
+
+# Of the namespace, besides loopback's.
+ADDRESS = "192.0.2.10"
 
 PAIR = {"X-Auth-Email": EMAIL, "X-Auth-Key": KEY}
 
@@ -207,3 +213,60 @@ def test_an_unknown_account_is_refused(daemon, account):
     client = Client(daemon.port, account, bearer(TOKEN))
     answer = client.get(client.base)
     assert outcome(answer) in (WRONG, (404, [7003])), answer.body
+
+
+# -- guesses ------------------------------------------------------------------
+
+
+def test_an_address_that_guesses_has_to_wait(links, work):
+    network.add_address(ADDRESS)
+    config = configuration(
+        work(),
+        [links.veth().name],
+        listen={"address": "0.0.0.0", "behind_proxy": True},
+        auth={"max_failures": 3, "max_block": "1h"},
+    )
+    with Daemon(work(), config) as daemon:
+
+        def ask(token, address=ADDRESS):
+            client = Client(daemon.port, ACCOUNT, bearer(token), address)
+            return client.get(client.base)
+
+        def guess_until_blocked_for(milliseconds):
+            """So long that what follows is within the block."""
+
+            def blocked():
+                answer = ask("wrong")
+                assert outcome(answer) in (WRONG, BLOCKED)
+                return (
+                    outcome(answer) == BLOCKED
+                    and int(answer.header("retry-after-ms")) > milliseconds
+                )
+
+            wait_until("the block is long", blocked, 60)
+
+        for _ in range(3):
+            assert outcome(ask("wrong")) == WRONG
+        wait_until("the block is over", lambda: ask(TOKEN).status == 200)
+        guess_until_blocked_for(3000)
+        # The answer does not tell whether the token would have done.
+        for token in ("wrong", TOKEN):
+            answer = ask(token)
+            assert outcome(answer) == BLOCKED
+            milliseconds = int(answer.header("retry-after-ms"))
+            assert milliseconds > 0
+            assert answer.header("Retry-After") == str(
+                -(-milliseconds // 1000)
+            )
+        # Nobody else has to wait, and probes need no credentials.
+        assert ask(TOKEN, "127.0.0.1").status == 200
+        anonymous = Client(daemon.port, address=ADDRESS)
+        assert anonymous.get("/healthz").status == 200
+        # The log has a line for each block, not for each guess.
+        blocks = [
+            entry["block_ms"]
+            for entry in daemon.log_entries()
+            if entry["event"] == "auth-blocked"
+        ]
+        assert blocks[:3] == [1000, 2000, 4000]
+        assert len(blocks) < 6

@@ -6,7 +6,9 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 #include <unordered_map>
+#include <vector>
 
 using namespace edgecap::http;
 using testing::HasSubstr;
@@ -143,6 +145,50 @@ TEST(AuthTest, LooksAtSecretsOfBoundedLengthOnly) {
   EXPECT_FALSE(from.authenticate(asked));
   asked.headers = {{"x-auth-email", "e"}, {"x-auth-key", longest + 'x'}};
   EXPECT_FALSE(from.authenticate(asked));
+}
+
+// Work is counted, not timed. The hashes are all that depends on what is
+// configured: neither a known address nor a secret of the other kind adds any.
+TEST(AuthTest, WorksAsMuchForUnknownAsForWrongCredentials) {
+  auto hashes = 0;
+  std::vector<credential> many;
+  const auto salt = hash_secret("s");
+  for (auto i = 0; i < 500; ++i) {
+    const auto n = std::to_string(i);
+    many.push_back(
+      {account, "t" + n, "", hash_secret("token" + n, salt), true, true, true});
+    many.push_back({account, "k" + n, n + "@example.com",
+                    hash_secret("key" + n, salt), true, true, true});
+  }
+  const authenticator from{
+    many, [&hashes](const secret_salt& with, std::string_view secret) {
+      ++hashes;
+      return digest_secret(with, secret);
+    }};
+  const auto work_of = [&](headers_type headers, bool succeeds) {
+    request asked;
+    asked.headers = std::move(headers);
+    hashes = 0;
+    EXPECT_EQ(from.authenticate(asked).has_value(), succeeds);
+    return hashes;
+  };
+  const auto token = [&](const char* secret, bool succeeds) {
+    return work_of({{"authorization", "Bearer " + std::string{secret}}},
+                   succeeds);
+  };
+  EXPECT_EQ(token("token0", true), 1);
+  EXPECT_EQ(token("token499", true), 1);
+  EXPECT_EQ(token("token49", true), 1);
+  EXPECT_EQ(token("unknown", false), 1);
+  EXPECT_EQ(token("key0", false), 1);
+  const auto pair = [&](const char* email, const char* key, bool succeeds) {
+    return work_of({{"x-auth-email", email}, {"x-auth-key", key}}, succeeds);
+  };
+  EXPECT_EQ(pair("0@example.com", "key0", true), 1);
+  EXPECT_EQ(pair("0@example.com", "wrong", false), 1);
+  EXPECT_EQ(pair("0@example.com", "key1", false), 1);
+  EXPECT_EQ(pair("nobody@example.com", "key0", false), 1);
+  EXPECT_EQ(pair("nobody@example.com", "wrong", false), 1);
 }
 
 TEST(AuthTest, RefusesEveryoneWithoutCredentials) {

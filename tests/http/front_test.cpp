@@ -452,7 +452,8 @@ TEST_F(FrontTest, NamesTheMethodsThatAreAllowed) {
 TEST_F(FrontTest, RefusesBadEscapes) {
   start();
   auto client = connect();
-  expect_failure(client.ask("GET", "/items/%zz"), 400, code::bad_request);
+  for (const auto* path : {"/items/%zz", "/%", "/%6", "/none/%%41", "/%u0041"})
+    expect_failure(client.ask("GET", path), 400, code::bad_request);
   expect_failure(client.ask("GET", "/hello?a=%"), 400, code::bad_query);
   EXPECT_EQ(client.ask("GET", "/hello").body, "hello");
 }
@@ -651,6 +652,60 @@ TEST_F(FrontTest, RefusesConnectionsOverTheLimit) {
   eventually("there is room again",
              [this] { return server->stats().connections_open < 2; });
   expect_hello();
+}
+
+TEST_F(FrontTest, RefusesConnectionsOverTheLimitOfTheirAddress) {
+  options.address = "::";
+  options.max_connections_per_address = 2;
+  options.is_proxy = [](const std::string&) { return false; };
+  start();
+  http_client first(server->port(), "127.0.0.1");
+  http_client second(server->port(), "127.0.0.1");
+  EXPECT_EQ(first.ask("GET", "/hello").status, 200);
+  EXPECT_EQ(second.ask("GET", "/hello").status, 200);
+  http_client third(server->port(), "127.0.0.1");
+  const auto answer = third.read_answer();
+  expect_failure(answer, 503, code::overloaded);
+  EXPECT_EQ(answer.headers.at("retry-after"), "1");
+  EXPECT_EQ(answer.headers.at("connection"), "close");
+  http_client elsewhere(server->port(), "::1");
+  EXPECT_EQ(elsewhere.ask("GET", "/hello").status, 200);
+  EXPECT_EQ(first.ask("GET", "/hello").status, 200);
+  EXPECT_EQ(server->stats().connections_refused, 1u);
+  third.close();
+  second.close();
+  eventually("there is room again",
+             [this] { return server->stats().connections_open == 2; });
+  http_client fourth(server->port(), "127.0.0.1");
+  EXPECT_EQ(fourth.ask("GET", "/hello").status, 200);
+}
+
+// Telling many costs descriptors, so that most are just closed.
+TEST_F(FrontTest, EndsAllConnectionsOverTheLimitOfTheirAddress) {
+  options.max_connections_per_address = 1;
+  options.is_proxy = [](const std::string&) { return false; };
+  start();
+  auto first = connect();
+  EXPECT_EQ(first.ask("GET", "/hello").status, 200);
+  std::vector<http_client> others;
+  for (auto i = 0; i < 40; ++i)
+    others.push_back(connect());
+  for (auto& other : others) {
+    other.half_close();
+    EXPECT_THAT(other.read_until_close(),
+                testing::AnyOf(IsEmpty(), testing::StartsWith("HTTP/1.1 503")));
+  }
+  EXPECT_EQ(server->stats().connections_refused, 40u);
+  EXPECT_EQ(first.ask("GET", "/hello").status, 200);
+}
+
+TEST_F(FrontTest, CountsNoConnectionsOfAProxy) {
+  options.max_connections_per_address = 1;
+  start();
+  auto first = connect();
+  auto second = connect();
+  EXPECT_EQ(first.ask("GET", "/hello").status, 200);
+  EXPECT_EQ(second.ask("GET", "/hello").status, 200);
 }
 
 TEST_F(FrontTest, RefusesRequestsOverTheLimit) {

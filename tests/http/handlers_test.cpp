@@ -37,6 +37,9 @@ const std::string create_body = R"({"type":"simple","system":"lab",)"
                                 R"("time_limit":60,"packet_limit":100,)"
                                 R"("filter_v1":{"protocol":6}})";
 
+/// Wrong credentials until an address is blocked.
+constexpr auto guesses = 20;
+
 // -- doubles ------------------------------------------------------------------
 
 /// What came back on one request.
@@ -266,6 +269,8 @@ public:
           true}};
     options.systems = {"lab"};
     options.version = "1.2.3";
+    options.auth.max_failures = guesses;
+    options.auth.now = [this] { return time_of_guesses; };
     aut = std::make_shared<api>(sys, engine_handles{registry, limiter, storage},
                                 std::move(options));
   }
@@ -330,6 +335,7 @@ public:
   std::shared_ptr<storage_facts_script> disk
     = std::make_shared<storage_facts_script>();
   test::captured_log log;
+  std::chrono::steady_clock::time_point time_of_guesses;
   job_registry_actor registry;
   rate_limiter_actor limiter;
   storage_actor storage;
@@ -348,6 +354,41 @@ using status_and_code = std::pair<int, int>;
 } // namespace
 
 // -- who may ask --------------------------------------------------------------
+
+TEST_F(HandlersTest, TurnsAwayThoseWhoFailToAuthenticate) {
+  const auto guess = [this] { return call(get_call, "wrong"); };
+  for (auto i = 0; i < guesses; ++i)
+    EXPECT_EQ(refusal(guess()), status_and_code(403, 10000));
+  EXPECT_EQ(log.events("auth-blocked").size(), 1u);
+  for (const auto& what : operations) {
+    // The answer does not tell whether the secret would have done.
+    for (const auto* token : {"wrong", "all"}) {
+      const auto x = call(what, token);
+      EXPECT_EQ(refusal(x), status_and_code(429, 20309));
+      EXPECT_EQ(x.header("Retry-After"), "1");
+      EXPECT_EQ(x.header("retry-after-ms"), "1000");
+    }
+  }
+  EXPECT_THAT(engine->calls, IsEmpty());
+  EXPECT_THAT(gate->calls, IsEmpty()) << "no allowance is used up";
+  auto other = make_request(get_call);
+  other.client_address = "192.0.2.2";
+  EXPECT_EQ(call(get_call.handle, other).head.status, 200);
+  time_of_guesses += 1s;
+  EXPECT_EQ(call(get_call).head.status, 200);
+  // The success has made nothing good.
+  EXPECT_EQ(refusal(guess()), status_and_code(403, 10000));
+  EXPECT_EQ(guess().header("Retry-After"), "2");
+}
+
+TEST_F(HandlersTest, TakesOnlyWrongSecretsForGuesses) {
+  for (auto i = 0; i < 2 * guesses; ++i) {
+    EXPECT_EQ(refusal(call(get_call, "")), status_and_code(400, 9106));
+    EXPECT_EQ(refusal(call(get_call, "stranger")), status_and_code(403, 10000));
+    EXPECT_EQ(refusal(call(get_call, "write")), status_and_code(403, 10001));
+  }
+  EXPECT_EQ(call(get_call).head.status, 200);
+}
 
 TEST_F(HandlersTest, AuthenticatesBeforeEverythingElse) {
   for (const auto& what : operations) {

@@ -274,14 +274,14 @@ class _KeptOpen:
 class RawConnection:
     """A connection for requests that no HTTP library would send."""
 
-    def __init__(self, port, receive_buffer_bytes=None):
+    def __init__(self, port, receive_buffer_bytes=None, address="127.0.0.1"):
         self.socket = socket.socket()
         self.socket.settimeout(TIMEOUT_S)
         if receive_buffer_bytes:
             self.socket.setsockopt(
                 socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes
             )
-        self.socket.connect(("127.0.0.1", port))
+        self.socket.connect((address, port))
         self._incoming = self.socket.makefile("rb")
 
     def __enter__(self):

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import secrets
 import signal
 import subprocess
@@ -113,6 +114,8 @@ def configuration(directory, interfaces, **sections):
             "collect": {"requests": 1000000, "window": "1s"},
             "general": {"requests": 1000000, "window": "1s"},
         },
+        # All tests come from one address, and many are refused on purpose.
+        "auth": {"max_failures": 10000},
         "storage": {"directory": str(directory), "min_free": "0B"},
         "log": {"level": "info", "format": "json"},
     }
@@ -149,12 +152,14 @@ class Daemon:
     """One edgecapd with a directory of its own.
 
     As a context manager it is ready at the start, and at the end has exited
-    with 0 and without a word from a sanitizer.
+    with 0 and without a word from a sanitizer. `descriptors` is how many it may
+    have open at once.
     """
 
-    def __init__(self, work, config):
+    def __init__(self, work, config, descriptors=None):
         self.work = pathlib.Path(work)
         self.config = config
+        self._descriptors = descriptors
         self.config_file = self.work / "edgecap.yaml"
         self.log_file = self.work / "stderr.log"
         self.process = None
@@ -186,11 +191,17 @@ class Daemon:
                 stdout=log,
                 stderr=log,
                 env=environment(),
-                preexec_fn=die_with_parent,
+                preexec_fn=self._prepare,
             )
         running.append(self)
         self.wait_ready()
         return self
+
+    def _prepare(self):
+        die_with_parent()
+        if self._descriptors:
+            bounds = (self._descriptors, self._descriptors)
+            resource.setrlimit(resource.RLIMIT_NOFILE, bounds)
 
     def wait_ready(self):
         """Waits for /readyz to say yes."""
@@ -273,6 +284,12 @@ class Daemon:
     def descriptors(self):
         """How many open descriptors it has."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def cpu_s(self):
+        """CPU time that it has used."""
+        with open(f"/proc/{self.pid}/stat", encoding="ascii") as f:
+            fields = f.read().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def resident_bytes(self):
         """Its memory."""

@@ -84,6 +84,12 @@ def ip(arguments):
     subprocess.run(["ip", *arguments.split()], check=True)
 
 
+def add_address(address):
+    """Gives the namespace an address that is its own and no loopback: who
+    connects to it comes from it, too."""
+    ip(f"address replace {address}/32 dev lo")
+
+
 def new_name(prefix):
     """An interface name that nobody has: `prefix` and a number."""
     return f"{prefix}{next(_names)}"
