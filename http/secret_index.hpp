@@ -14,7 +14,7 @@ namespace edgecap::http {
 /// Finds which of many hashed secrets one is. Costs one hash for each
 /// different salt, however many secrets there are, and the same for a secret
 /// that is wrong as for one that is unknown; see
-/// docs/adr/0008-secrets-that-share-salts.md. Immutable once filled, hence
+/// docs/adr/0009-secrets-that-share-salts.md. Immutable once filled, hence
 /// usable on any thread.
 class secret_index {
 public:
