@@ -124,6 +124,7 @@ http::front_options to_front_options(const config::settings& from) {
   http::front_options to;
   to.address = from.listen.address;
   to.port = from.listen.port;
+  to.trusted_proxies = from.listen.trusted_proxies;
   to.threads = from.http.threads;
   to.max_connections = from.http.max_connections;
   to.max_connections_per_address = from.http.max_connections_per_address;

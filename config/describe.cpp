@@ -40,6 +40,12 @@ public:
     add(key, "required", "list of " + join(names));
   }
 
+  void texts(std::string_view key, std::vector<std::string>& x,
+             std::size_t max_items, text_rule) override {
+    add(key, x.empty() ? "none" : join({x.begin(), x.end()}),
+        "list of at most " + std::to_string(max_items) + " texts");
+  }
+
   std::uint64_t amount(std::string_view key, std::uint64_t x,
                        const amount_rule& rule) override {
     add(key, format_amount(x, rule.kind), format_range(rule));

@@ -61,13 +61,8 @@ public:
   }
 
   void text(std::string_view key, std::string& x, text_rule rule) override {
-    auto scalar = find_scalar(key, rule.needed);
-    if (!scalar)
-      return;
-    if (auto problem = text_problem(scalar->text, rule); !problem.empty())
-      out_.add(path(key), scalar->line, problem);
-    else
-      x = scalar->text;
+    if (auto scalar = find_scalar(key, rule.needed))
+      read_text(path(key), *scalar, x, rule);
   }
 
   void choice(std::string_view key, std::string& x,
@@ -114,6 +109,23 @@ public:
                    quoted(word.first) + " is listed twice");
         *word.second = true;
       }
+    }
+  }
+
+  void texts(std::string_view key, std::vector<std::string>& x,
+             std::size_t max_items, text_rule each) override {
+    auto list = find(key);
+    if (!list || !is_kind(*list, path(key), kind::sequence, "a list")
+        || !has_room(*list, path(key), {max_items, {}}))
+      return;
+    for (const auto& item : list->entries) {
+      const auto item_path = indexed(key, x.size());
+      note_line(item_path, item.line);
+      // One that cannot be read stays empty, so that the indices of the others
+      // are those of the file.
+      auto& text = x.emplace_back();
+      if (is_scalar(item.value, item_path))
+        read_text(item_path, item.value, text, each);
     }
   }
 
@@ -216,6 +228,14 @@ private:
 
   void note_line(const std::string& path, int line) {
     out_.lines.emplace(path, line);
+  }
+
+  void read_text(const std::string& path, const yaml_value& scalar,
+                 std::string& x, text_rule rule) {
+    if (auto problem = text_problem(scalar.text, rule); !problem.empty())
+      out_.add(path, scalar.line, problem);
+    else
+      x = scalar.text;
   }
 
   void read_mapping(const std::string& path, const yaml_value& value,

@@ -16,7 +16,11 @@ constexpr std::uint64_t minute = 60 * second;
 constexpr std::uint64_t hour = 60 * minute;
 constexpr std::uint64_t day = 24 * hour;
 
+// Longest IPv6 address in text.
+constexpr std::size_t max_address_bytes = 45;
+
 // Limits of what a file may list.
+constexpr std::size_t max_trusted_proxies = 64;
 constexpr std::size_t max_accounts = 1000;
 constexpr std::size_t max_credentials = 100;
 constexpr std::size_t max_systems = 64;
@@ -71,9 +75,11 @@ void duration(schema_visitor& v, std::string_view key, std::chrono::seconds& x,
 // --------------------------------------------------------------------
 
 void visit(schema_visitor& v, listen_settings& x) {
-  v.text("address", x.address, {45});
+  v.text("address", x.address, {max_address_bytes});
   count(v, "port", x.port, 0, 65535);
   v.flag("behind_proxy", x.behind_proxy);
+  v.texts("trusted_proxies", x.trusted_proxies, max_trusted_proxies,
+          {max_address_bytes});
 }
 
 void visit(schema_visitor& v, node_settings& x) {

@@ -60,6 +60,11 @@ public:
            const std::vector<std::pair<std::string_view, bool*>>& words)
     = 0;
 
+  /// A list of texts, at most `max_items`. Optional, and may be empty.
+  virtual void texts(std::string_view key, std::vector<std::string>& x,
+                     std::size_t max_items, text_rule each)
+    = 0;
+
   /// A number with its unit; returns what it is to be.
   virtual std::uint64_t amount(std::string_view key, std::uint64_t x,
                                const amount_rule& rule)

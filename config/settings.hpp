@@ -20,6 +20,8 @@ struct listen_settings {
   /// A non-loopback address is refused unless this says that TLS and access
   /// control stand in front of the process.
   bool behind_proxy = false;
+  /// IPv4 and IPv6 literals of proxies whose `X-Forwarded-For` is believed.
+  std::vector<std::string> trusted_proxies;
 };
 
 /// What a credential may do.

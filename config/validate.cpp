@@ -61,6 +61,17 @@ std::string pattern_path(const settings& x, const system_settings& system,
 
 enum class reach { invalid, loopback, everyone };
 
+// Whether `address` is what a server listens on to be reached at all of its
+// own: no client has it.
+bool is_unspecified(const std::string& address) {
+  in_addr v4{};
+  in6_addr v6{};
+  if (::inet_pton(AF_INET, address.c_str(), &v4) == 1)
+    return v4.s_addr == INADDR_ANY;
+  return ::inet_pton(AF_INET6, address.c_str(), &v6) == 1
+         && IN6_IS_ADDR_UNSPECIFIED(&v6);
+}
+
 reach reach_of(const std::string& address) {
   in_addr v4{};
   if (::inet_pton(AF_INET, address.c_str(), &v4) == 1)
@@ -83,6 +94,7 @@ public:
 
   std::vector<fault> run() {
     check_listen();
+    check_trusted_proxies();
     check_node();
     check_accounts();
     check_systems();
@@ -114,6 +126,25 @@ private:
           quoted(address)
             + " is not a loopback address: edgecapd speaks no TLS; put a proxy "
               "in front of it that does and set behind_proxy: true");
+  }
+
+  void check_trusted_proxies() {
+    std::map<std::string, std::string> seen;
+    const auto& proxies = x_.listen.trusted_proxies;
+    for (std::size_t i = 0; i < proxies.size(); ++i) {
+      const auto path = item_path("listen.trusted_proxies", i);
+      check_unique(proxies[i], path, seen);
+      if (proxies[i].empty())
+        continue;
+      if (reach_of(proxies[i]) == reach::invalid)
+        add(path, quoted(proxies[i])
+                    + " is not an IPv4 or IPv6 address; names, networks, "
+                      "ports and zones are not supported");
+      else if (is_unspecified(proxies[i]))
+        add(path, quoted(proxies[i])
+                    + " is nobody's address: write the one that the proxy "
+                      "connects from");
+    }
   }
 
   void check_node() {

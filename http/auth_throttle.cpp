@@ -1,6 +1,6 @@
 #include "http/auth_throttle.hpp"
 
-#include "http/client_address.hpp"
+#include "http/client_network.hpp"
 #include "http/errors.hpp"
 
 #include <algorithm>

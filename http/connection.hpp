@@ -125,6 +125,7 @@ public:
     return gone_;
   }
 
+  /// The other end of the connection: a client, or a proxy that asks for many.
   const std::string& client_address() const {
     return client_address_;
   }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "http/client_address.hpp"
+#include "http/client_network.hpp"
 #include "http/message.hpp"
 
 #include <chrono>
@@ -16,12 +16,15 @@ namespace edgecap::http {
 struct front_options {
   std::string address = "127.0.0.1";
   std::uint16_t port = 0; ///< 0 lets the system choose.
+  /// Addresses of proxies whose `X-Forwarded-For` names the client.
+  std::vector<std::string> trusted_proxies;
   std::uint32_t threads = 2;
   std::uint32_t max_connections = 4096;
   /// IPv6 clients count by their /64.
   std::uint32_t max_connections_per_address = 256;
   /// Whether connections from this peer do not count for the limit per
-  /// address: what comes from a proxy is many clients.
+  /// address, for they may be of many clients; those from trusted proxies
+  /// never do.
   std::function<bool(const std::string& address)> is_proxy = is_loopback;
   std::uint32_t max_in_flight = 1024;
   std::uint32_t max_downloads = 256;

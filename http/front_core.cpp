@@ -2,7 +2,7 @@
 
 #include "actors/log_event.hpp"
 #include "http/answer_channel.hpp"
-#include "http/client_address.hpp"
+#include "http/client_network.hpp"
 #include "http/errors.hpp"
 #include "http/percent.hpp"
 #include "http/process_setup.hpp"
@@ -78,8 +78,8 @@ std::chrono::milliseconds sweep_interval(const front_options& options) {
 front_core::front_core(front_options options, std::vector<route> routes,
                        observer observe)
   : options_(std::move(options)), bounds_(affordable_connections(options_)),
-    router_(std::move(routes)), observe_(std::move(observe)),
-    streamer_(options_.stall_timeout),
+    proxies_(options_.trusted_proxies), router_(std::move(routes)),
+    observe_(std::move(observe)), streamer_(options_.stall_timeout),
     sweeper_([this] { sweep_until_stopped(); }) {}
 
 front_core::~front_core() {
@@ -108,9 +108,10 @@ front_core::connected(capture::shared_descriptor socket,
     options_.header_timeout,
     options_.body_timeout,
     options_.keep_alive_timeout};
-  auto network = options_.is_proxy(client_address)
-                   ? std::string{}
-                   : client_network(client_address);
+  const auto speaks_for_many = options_.is_proxy(client_address)
+                               || proxies_.contains(client_address);
+  auto network
+    = speaks_for_many ? std::string{} : client_network(client_address);
   auto added = std::make_shared<connection>(
     shared_from_this(), bounds, std::move(socket), std::move(client_address),
     std::move(thread));
@@ -204,7 +205,8 @@ void front_core::serve(std::shared_ptr<connection> from, framed_request framed,
   incoming.path = std::move(framed.path);
   incoming.headers = std::move(framed.headers);
   incoming.body = std::move(framed.body);
-  incoming.client_address = from->client_address();
+  incoming.client_address
+    = proxies_.client_address(from->client_address(), framed.forwarded_for);
   auto channel = std::make_unique<answer_channel>(
     shared_from_this(), std::move(from), framed.method, began);
   if (draining_) {

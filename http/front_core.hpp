@@ -1,6 +1,7 @@
 #pragma once
 
 #include "capture/descriptor.hpp"
+#include "http/client_address.hpp"
 #include "http/connection.hpp"
 #include "http/front.hpp"
 #include "http/listener.hpp"
@@ -121,6 +122,7 @@ private:
 
   const front_options options_;
   const connection_bounds bounds_;
+  const trusted_proxies proxies_;
   const router router_;
   const observer observe_;
 

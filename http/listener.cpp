@@ -1,6 +1,7 @@
 #include "http/listener.hpp"
 
 #include "actors/log_event.hpp"
+#include "http/client_address.hpp"
 #include "http/epoll_inspection.hpp"
 
 #include <pistache/http.h>
@@ -241,11 +242,8 @@ private:
 
   /// An IPv4 client of an IPv6 socket is shown as what it is.
   static std::string client_address(const Pistache::Tcp::Peer& peer) {
-    constexpr std::string_view mapped = "::ffff:";
     auto address = peer.address().host();
-    if (address.rfind(mapped, 0) == 0 && address.find('.') != std::string::npos)
-      address.erase(0, mapped.size());
-    return address;
+    return canonical_address(address).value_or(address);
   }
 
   std::shared_ptr<shared_state> state_;

@@ -30,7 +30,8 @@ struct request {
   /// front_options), each at most once.
   std::unordered_map<std::string, std::string> headers;
   std::string body;
-  /// Address of the client without the port.
+  /// Address of the client without the port: that of the other end of the
+  /// connection or, if that is a trusted proxy, the one that it names.
   std::string client_address;
 
   /// Value of a header, empty if absent. `name` is in lower case.

@@ -339,6 +339,10 @@ status request_framer::on_framing_header(std::string_view name,
       return fail(417, code::expectation_failed,
                   "The only expectation that can be met is 100-continue");
     expects_continue_ = true;
+  } else if (name == "x-forwarded-for") {
+    // RFC 9110, 5.3: a list may come in several headers.
+    auto& list = request_.forwarded_for;
+    list.append(list.empty() ? "" : ",").append(value);
   }
   return status::complete;
 }

@@ -26,6 +26,8 @@ struct framed_request {
   std::string query; ///< As sent, without the `?`.
   /// Those on the allow-list, names in lower case, values trimmed.
   std::unordered_map<std::string, std::string> headers;
+  /// All `X-Forwarded-For` as one list: what whoever sent this claims.
+  std::string forwarded_for;
   std::string body;
   bool keep_alive = true; ///< What the client asked for.
   bool is_http_1_0 = false;

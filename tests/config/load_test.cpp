@@ -50,7 +50,7 @@ TEST(LoadTest, KeepsTheDefaultsOfWhatIsNotSaid) {
 
 TEST(LoadTest, ReadsEverySetting) {
   auto result = load_text(minimal + R"(
-listen: {address: "::1", port: 0, behind_proxy: true}
+listen: {address: "::1", port: 0, behind_proxy: true, trusted_proxies: [127.0.0.1, "::1"]}
 node: {name: edge-1.example}
 capture: {ring: 1GiB, wake_interval: 500ms, batch: 16MiB, credit: 1GiB, helper_threads: 64}
 limits:
@@ -88,6 +88,8 @@ log: {level: error, format: text}
   EXPECT_EQ(x.listen.address, "::1");
   EXPECT_EQ(x.listen.port, 0u);
   EXPECT_TRUE(x.listen.behind_proxy);
+  EXPECT_EQ(x.listen.trusted_proxies,
+            (std::vector<std::string>{"127.0.0.1", "::1"}));
   EXPECT_EQ(x.node.name, "edge-1.example");
   EXPECT_EQ(x.capture.ring_bytes, 1u << 30);
   EXPECT_EQ(x.capture.wake_interval_ms, 500u);

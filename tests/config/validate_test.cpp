@@ -112,6 +112,54 @@ TEST(ValidateTest, ListensElsewhereBehindAProxyOnly) {
     "");
 }
 
+TEST(ValidateTest, TrustsProxiesByTheirAddressOnly) {
+  const auto listing = [](const std::string& proxies) {
+    return faults_of(minimal + "listen:\n  trusted_proxies: " + proxies + "\n");
+  };
+  EXPECT_EQ(listing("[]"), "");
+  EXPECT_EQ(listing("[192.0.2.1, \"2001:db8::1\"]"), "");
+  for (auto other :
+       {"proxy", "10.0.0.0/8", "[::1]", "192.0.2.1:80", "fe80::1%a"})
+    EXPECT_EQ(listing("[192.0.2.1, \"" + std::string{other} + "\"]"),
+              "f:9: listen.trusted_proxies[1]: '" + std::string{other}
+                + "' is not an IPv4 or IPv6 address; names, networks, ports "
+                  "and zones are not supported\n");
+  for (auto nobody : {"0.0.0.0", "::"})
+    EXPECT_EQ(listing("[\"" + std::string{nobody} + "\"]"),
+              "f:9: listen.trusted_proxies[0]: '" + std::string{nobody}
+                + "' is nobody's address: write the one that the proxy "
+                  "connects from\n");
+  EXPECT_EQ(listing("[192.0.2.1, 192.0.2.2, 192.0.2.1]"),
+            "f:9: listen.trusted_proxies[2]: '192.0.2.1' is used twice: first "
+            "at listen.trusted_proxies[0] on line 9\n");
+}
+
+TEST(ValidateTest, NamesEachProxyByItsPlaceInTheList) {
+  EXPECT_EQ(faults_of(minimal + R"(listen:
+  trusted_proxies:
+    - {address: 192.0.2.1}
+    - proxy
+    - ~
+    - 192.0.2.123.0000000000000000000000000000000000000
+)"),
+            "f:10: listen.trusted_proxies[0]: must be a single value, not a "
+            "mapping\n"
+            "f:11: listen.trusted_proxies[1]: 'proxy' is not an IPv4 or IPv6 "
+            "address; names, networks, ports and zones are not supported\n"
+            "f:12: listen.trusted_proxies[2]: has no value\n"
+            "f:13: listen.trusted_proxies[3]: has 49 bytes: must be at most "
+            "45\n");
+  EXPECT_EQ(faults_of(minimal + "listen: {trusted_proxies: 192.0.2.1}\n"),
+            "f:8: listen.trusted_proxies: must be a list, not a single "
+            "value\n");
+  std::string many;
+  for (auto i = 0; i < 65; ++i)
+    many += "192.0.2." + std::to_string(i) + ", ";
+  EXPECT_EQ(faults_of(minimal + "listen: {trusted_proxies: [" + many + "]}\n"),
+            "f:8: listen.trusted_proxies: has 65 entries: must be at most "
+            "64\n");
+}
+
 TEST(ValidateTest, AcceptsEqualSizes) {
   EXPECT_EQ(
     faults_of(minimal + "capture: {ring: 1MiB, batch: 1MiB, credit: 1MiB}\n"),

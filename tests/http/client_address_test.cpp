@@ -1,34 +1,89 @@
+// Who is believed about whom, without sockets.
 #include "http/client_address.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <optional>
+#include <stdexcept>
+#include <string>
+
 using namespace edgecap::http;
+using testing::Optional;
 
-TEST(ClientAddressTest, CountsAnIpv4AddressAsItIs) {
-  EXPECT_EQ(client_network("192.0.2.1"), client_network("192.0.2.1"));
-  EXPECT_EQ(client_network("192.0.2.1"), client_network("::ffff:192.0.2.1"));
-  EXPECT_EQ(client_network("192.0.2.1"), client_network("::ffff:c000:201"));
-  EXPECT_NE(client_network("192.0.2.1"), client_network("192.0.2.2"));
+namespace {
+
+const trusted_proxies proxies{{"10.0.0.1", "10.0.0.2", "2001:DB8:0::1"}};
+
+std::string client(const std::string& forwarded_for) {
+  return proxies.client_address("10.0.0.1", forwarded_for);
 }
 
-TEST(ClientAddressTest, CountsIpv6AddressesByTheirFirst64Bits) {
-  EXPECT_EQ(client_network("2001:db8::1"), client_network("2001:DB8::2:3"));
-  EXPECT_NE(client_network("2001:db8::1"), client_network("2001:db8:0:1::1"));
-  // What is mapped does not fall into one network with ::1.
-  EXPECT_NE(client_network("::1"), client_network("::ffff:192.0.2.1"));
+} // namespace
+
+TEST(CanonicalAddress, WritesEachAddressInOneWay) {
+  EXPECT_THAT(canonical_address("192.0.2.1"),
+              Optional(std::string("192.0.2.1")));
+  EXPECT_THAT(canonical_address("2001:DB8:0:0::1"),
+              Optional(std::string("2001:db8::1")));
+  for (const auto* mapped : {"::ffff:192.0.2.1", "::FFFF:c000:201"})
+    EXPECT_THAT(canonical_address(mapped), Optional(std::string("192.0.2.1")));
 }
 
-TEST(ClientAddressTest, LeavesOtherTextAlone) {
-  EXPECT_EQ(client_network("unknown"), "unknown");
-  EXPECT_EQ(client_network(""), "");
-  EXPECT_EQ(client_network("fe80::1%eth0"), "fe80::1%eth0");
+TEST(CanonicalAddress, TakesNothingElse) {
+  for (const auto* other :
+       {"", " ", "a", "192.0.2", "192.0.2.256", "192.0.2.1 ", " 192.0.2.1",
+        "192.0.2.01", "192.0.2.1:80", "[::1]", "[::1]:80", "fe80::1%eth0",
+        "::1::", "unknown", "_hidden", "\"192.0.2.1\"", "192.0.2.0/24",
+        "0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0:0"})
+    EXPECT_EQ(canonical_address(other), std::nullopt) << other;
+  EXPECT_EQ(canonical_address(std::string("192.0.2.1\0x", 11)), std::nullopt);
 }
 
-TEST(ClientAddressTest, KnowsTheHostItself) {
-  for (const auto* address :
-       {"127.0.0.1", "127.255.255.255", "::1", "::ffff:127.0.0.1"})
-    EXPECT_TRUE(is_loopback(address)) << address;
-  for (const auto* address : {"128.0.0.1", "126.0.0.1", "192.0.2.1",
-                              "::", "::2", "::ffff:128.0.0.1", "localhost", ""})
-    EXPECT_FALSE(is_loopback(address)) << address;
+TEST(TrustedProxies, AreKnownInAnySpelling) {
+  EXPECT_TRUE(proxies.contains("10.0.0.1"));
+  EXPECT_TRUE(proxies.contains("::ffff:10.0.0.1"));
+  EXPECT_TRUE(proxies.contains("2001:db8::1"));
+  EXPECT_FALSE(proxies.contains("10.0.0.3"));
+  EXPECT_FALSE(proxies.contains(""));
+  EXPECT_FALSE(trusted_proxies({}).contains("127.0.0.1"));
+  EXPECT_THROW(trusted_proxies({"localhost"}), std::runtime_error);
+}
+
+TEST(TrustedProxies, OthersAreNotBelieved) {
+  for (const auto* peer : {"10.0.0.3", "127.0.0.1", "::1", "no address"})
+    EXPECT_EQ(proxies.client_address(peer, "192.0.2.1"), peer);
+  EXPECT_EQ(trusted_proxies({}).client_address("127.0.0.1", "192.0.2.1"),
+            "127.0.0.1");
+}
+
+TEST(TrustedProxies, NameTheClient) {
+  EXPECT_EQ(client("192.0.2.1"), "192.0.2.1");
+  EXPECT_EQ(client(" \t192.0.2.1\t "), "192.0.2.1");
+  EXPECT_EQ(client("2001:DB8::99"), "2001:db8::99");
+  EXPECT_EQ(client("::ffff:192.0.2.1"), "192.0.2.1");
+}
+
+TEST(TrustedProxies, AreSkippedFromTheEnd) {
+  EXPECT_EQ(client("192.0.2.1, 10.0.0.2"), "192.0.2.1");
+  EXPECT_EQ(client("192.0.2.1,2001:db8::1 ,\t10.0.0.1"), "192.0.2.1");
+}
+
+TEST(TrustedProxies, DoNotVouchForWhatTheClientClaims) {
+  EXPECT_EQ(client("10.0.0.2, 192.0.2.9, 192.0.2.1"), "192.0.2.1");
+  EXPECT_EQ(client("anything at all, , 192.0.2.1, 10.0.0.2"), "192.0.2.1");
+}
+
+TEST(TrustedProxies, AreTheClientThemselvesIfTheyNameNobodyElse) {
+  EXPECT_EQ(client(""), "10.0.0.1");
+  EXPECT_EQ(client("10.0.0.2"), "10.0.0.2");
+  EXPECT_EQ(client("10.0.0.2, 10.0.0.1"), "10.0.0.2");
+}
+
+TEST(TrustedProxies, AreTheClientIfWhatTheySayIsMalformed) {
+  for (const auto* malformed :
+       {"unknown", ",", " ", "192.0.2.1,", "192.0.2.1, ", "192.0.2.1:80",
+        "192.0.2.1 192.0.2.2", "[2001:db8::5]", "nonsense, 10.0.0.2",
+        "192.0.2.1, nonsense, 10.0.0.2"})
+    EXPECT_EQ(client(malformed), "10.0.0.1") << malformed;
 }

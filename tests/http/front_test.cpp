@@ -301,6 +301,34 @@ TEST_F(FrontTest, GivesHandlersTheWholeRequest) {
   EXPECT_EQ(seen.at("client_address"), "127.0.0.1");
 }
 
+TEST_F(FrontTest, BelievesATrustedProxyWithEachRequest) {
+  options.trusted_proxies = {"127.0.0.1"};
+  start();
+  auto client = connect();
+  const auto seen_with = [&client](const std::string& headers) {
+    const auto answer = client.ask("GET", "/items/1", headers);
+    return nlohmann::json::parse(answer.body);
+  };
+  const auto seen = seen_with("X-Forwarded-For: 192.0.2.1\r\n"
+                              "x-forwarded-for: 2001:db8::1\r\n");
+  EXPECT_EQ(seen.at("client_address"), "2001:db8::1");
+  EXPECT_THAT(seen.at("headers"), IsEmpty());
+  // The next request of a proxy's connection is another client's.
+  EXPECT_EQ(seen_with("X-Forwarded-For: 192.0.2.2\r\n").at("client_address"),
+            "192.0.2.2");
+  EXPECT_EQ(seen_with("").at("client_address"), "127.0.0.1");
+}
+
+TEST_F(FrontTest, BelievesNobodyElse) {
+  options.trusted_proxies = {"127.0.0.2"};
+  start();
+  auto client = connect();
+  const auto answer
+    = client.ask("GET", "/items/1", "X-Forwarded-For: 127.0.0.2\r\n");
+  EXPECT_EQ(nlohmann::json::parse(answer.body).at("client_address"),
+            "127.0.0.1");
+}
+
 TEST_F(FrontTest, TakesRequestsInAnySegments) {
   start();
   auto client = connect();

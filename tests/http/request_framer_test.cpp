@@ -32,8 +32,8 @@ struct outcome {
 
 bool same(const framed_request& a, const framed_request& b) {
   return a.method == b.method && a.path == b.path && a.query == b.query
-         && a.headers == b.headers && a.body == b.body
-         && a.keep_alive == b.keep_alive;
+         && a.headers == b.headers && a.forwarded_for == b.forwarded_for
+         && a.body == b.body && a.keep_alive == b.keep_alive;
 }
 
 bool operator==(const outcome& a, const outcome& b) {
@@ -174,6 +174,16 @@ TEST(RequestFramerTest, PassesAllowedHeadersOnInLowerCaseAndTrimmed) {
   EXPECT_THAT(request.headers,
               UnorderedElementsAre(Pair("authorization", "Bearer x"),
                                    Pair("x-auth-key", "k"), Pair("range", "")));
+}
+
+TEST(RequestFramerTest, JoinsWhatIsForwardedForEachRequest) {
+  const auto result = frame_all_ways(
+    with_headers("X-Forwarded-For: a, b\r\nx-forwarded-for:  c \r\n")
+    + with_headers(""));
+  ASSERT_EQ(result.requests.size(), 2u);
+  EXPECT_EQ(result.requests[0].forwarded_for, "a, b,c");
+  EXPECT_THAT(result.requests[0].headers, IsEmpty());
+  EXPECT_EQ(result.requests[1].forwarded_for, "");
 }
 
 TEST(RequestFramerTest, ToleratesOneEmptyLineBeforeARequest) {

@@ -118,10 +118,21 @@ def check(method, target, answer):
 class Client:
     """Asks one daemon as one account, a connection for each request."""
 
-    def __init__(self, port, account="", headers=None, address="127.0.0.1"):
+    def __init__(
+        self,
+        port,
+        account="",
+        headers=None,
+        address="127.0.0.1",
+        source=None,
+        tls=None,
+    ):
+        """`source` is the address to ask from, `tls` a context to do it with."""
         self.port = port
         self.account = account
         self.address = address
+        self._source = (source, 0) if source else None
+        self._tls = tls
         self._headers = dict(headers or {})
 
     @property
@@ -133,15 +144,22 @@ class Client:
         """Path of a job and what hangs below it."""
         return f"{self.base}/{job_id}{rest}"
 
+    def connect(self):
+        """A connection of http.client, for more than one request."""
+        options = {"timeout": TIMEOUT_S, "source_address": self._source}
+        if self._tls:
+            return http.client.HTTPSConnection(
+                self.address, self.port, context=self._tls, **options
+            )
+        return http.client.HTTPConnection(self.address, self.port, **options)
+
     def request(self, method, target, body=None, headers=None):
         """One request; a `body` that is no bytes is sent as JSON."""
         all_headers = {**self._headers, **(headers or {})}
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
             all_headers.setdefault("Content-Type", "application/json")
-        connection = http.client.HTTPConnection(
-            self.address, self.port, timeout=TIMEOUT_S
-        )
+        connection = self.connect()
         try:
             connection.request(method, target, body, all_headers)
             reply = connection.getresponse()

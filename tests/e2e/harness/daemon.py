@@ -178,9 +178,9 @@ class Daemon:
     def pid(self):
         return self.process.pid
 
-    def client(self, token=TOKEN, account=ACCOUNT):
-        """A client with this token."""
-        return Client(self.port, account, bearer(token))
+    def client(self, token=TOKEN, account=ACCOUNT, source=None):
+        """A client with this token, and this address of its own."""
+        return Client(self.port, account, bearer(token), source=source)
 
     def start(self):
         """Starts and waits until it is ready."""
