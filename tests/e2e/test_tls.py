@@ -67,8 +67,8 @@ def create_when_allowed(api):
 
 @pytest.fixture(scope="module")
 def large(daemon, link):
-    """A capture whose savefile is as large as none that a test could make; as
-    docs/storage.md says, its place and what the index holds of it."""
+    """The id and the file of a capture that is larger than a test can make.
+    docs/storage.md says where that is, and what the index holds of it."""
     api = daemon.client()
     job_id = create_when_allowed(api)
     api.wait_capturing(job_id)
@@ -425,23 +425,22 @@ class KeptAsker(Asker):
 
     def ask(self):
         try:
-            self.ask_once()
-        except (ConnectionError, BrokenPipeError):
-            # RemoteDisconnected, which is one, says that no byte came.
+            answer = self.begin()
+        except (ConnectionError, ssl.SSLEOFError):
+            # No byte of an answer has come.
             if self.proxy.name != "nginx" or not self.reused:
                 raise
             self.connection.close()
-            self.reused = False
-            self.ask_once()
-
-    def ask_once(self):
-        if self.connection is None:
-            self.connection = self.api.connect()
-        self.connection.request("GET", self.api.base, headers=bearer(TOKEN))
-        answer = self.connection.getresponse()
+            answer = self.begin()
         assert answer.status == 200
         json.loads(answer.read())
         self.reused = not answer.will_close
+
+    def begin(self):
+        if self.connection is None:
+            self.connection = self.api.connect()
+        self.connection.request("GET", self.api.base, headers=bearer(TOKEN))
+        return self.connection.getresponse()
 
 
 class Downloader(Asker):
@@ -477,7 +476,7 @@ def wait_for_more_answers(askers, count):
     goals = [asker.answers + count for asker in askers]
 
     def all_have():
-        assert not any(asker.failures for asker in askers)
+        assert [x.failures for x in askers] == [[]] * len(askers)
         return all(x.answers >= goal for x, goal in zip(askers, goals))
 
     wait_until("each has more answers", all_have, 60)
@@ -506,7 +505,7 @@ def test_a_new_certificate_drops_no_connection(proxy, large):
         for asker in askers:
             asker.join(60)
     assert not any(asker.is_alive() for asker in askers)
-    assert [asker.failures for asker in askers] == [[]] * len(askers)
+    assert [x.failures for x in askers] == [[]] * len(askers)
     assert len({proxy.served_serial() for _ in range(5)}) == 1
 
 
@@ -519,7 +518,8 @@ def test_clients_may_have_to_show_a_certificate(kind, daemon, work):
     authority.issue("client")
     other = Authority(work(), "other")
     other.issue("client")
-    with kind(work(), daemon.port, authority, client_certificates=True) as proxy:
+    asking = kind(work(), daemon.port, authority, client_certificates=True)
+    with asking as proxy:
         with_one = proxy.client(certificate="client")
         assert with_one.jobs() == daemon.client().jobs()
         for certificate in (None, other):

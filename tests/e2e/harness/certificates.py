@@ -11,7 +11,8 @@ NAMES = "subjectAltName=DNS:localhost,IP:127.0.0.1"
 def _new_certificate(crt, key, subject, *options):
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"]
-        + ["-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", f"/CN={subject}"]
+        + ["-pkeyopt", "ec_paramgen_curve:prime256v1"]
+        + ["-subj", f"/CN={subject}"]
         + ["-keyout", str(key), "-out", str(crt), *options],
         check=True,
         capture_output=True,
@@ -34,10 +35,11 @@ class Authority:
         files at once, as a renewal does. Returns their paths."""
         crt, key = (self.directory / f"{name}.{x}" for x in ("crt", "key"))
         new_crt, new_key = (self.directory / f"new.{x}" for x in ("crt", "key"))
+        signed = ["-CA", str(self.crt), "-CAkey", str(self.key)]
+        names = ["-addext", NAMES]
+        no_authority = ["-addext", "basicConstraints=critical,CA:FALSE"]
         _new_certificate(
-            new_crt, new_key, name, "-CA", str(self.crt), "-CAkey",
-            str(self.key), "-addext", NAMES,
-            "-addext", "basicConstraints=critical,CA:FALSE",
+            new_crt, new_key, name, *signed, *names, *no_authority
         )
         new_key.rename(key)
         new_crt.rename(crt)

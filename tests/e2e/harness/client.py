@@ -127,7 +127,7 @@ class Client:
         source=None,
         tls=None,
     ):
-        """`source` is the address to ask from, `tls` a context to do it with."""
+        """`source` is the address to ask from, `tls` an SSL context."""
         self.port = port
         self.account = account
         self.address = address

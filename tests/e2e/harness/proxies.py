@@ -49,7 +49,9 @@ class Proxy:
     that is signed by it, too.
     """
 
-    def __init__(self, work, upstream_port, authority, client_certificates=False):
+    def __init__(
+        self, work, upstream_port, authority, client_certificates=False
+    ):
         self.work = pathlib.Path(work)
         self.upstream = f"127.0.0.1:{upstream_port}"
         self.authority = authority
@@ -121,7 +123,11 @@ class Proxy:
                 return False
             return True
 
-        wait_until(lambda: f"the proxy:\n{self.log()}", accepts, READY_TIMEOUT_S)
+        wait_until(
+            lambda: f"{self.name} accepts:\n{self.log()}",
+            accepts,
+            READY_TIMEOUT_S,
+        )
         return self
 
     def reload(self):
@@ -147,7 +153,7 @@ class Proxy:
 
 
 class Nginx(Proxy):
-    """The site in an nginx.conf like Debian's, but in a directory of its own."""
+    """The site in an nginx.conf like Debian's, in a directory of its own."""
 
     name = "nginx"
     reload_signal = signal.SIGHUP
@@ -211,12 +217,8 @@ class Haproxy(Proxy):
             ("bind :::443 ", f"bind :::{self.port} "),
         ]
         if self.client_certificates:
-            changes.append(
-                (
-                    "alpn http/1.1",
-                    f"alpn http/1.1 ca-file {self.authority.crt} verify required",
-                )
-            )
+            verify = f"ca-file {self.authority.crt} verify required"
+            changes.append(("alpn http/1.1", f"alpn http/1.1 {verify}"))
         config = self.work / "haproxy.cfg"
         shipped = (SHIPPED / "haproxy.cfg").read_text(encoding="utf-8")
         config.write_text(_changed(shipped, changes), encoding="utf-8")
