@@ -156,6 +156,9 @@ class Daemon:
     have open at once.
     """
 
+    # For the start; one with a large index takes longer.
+    ready_timeout_s = READY_TIMEOUT_S
+
     def __init__(self, work, config, descriptors=None):
         self.work = pathlib.Path(work)
         self.config = config
@@ -215,7 +218,9 @@ class Daemon:
             except OSError:
                 return False
 
-        wait_until(lambda: f"/readyz\n{self.log()}", ready, READY_TIMEOUT_S)
+        wait_until(
+            lambda: f"/readyz\n{self.log()}", ready, self.ready_timeout_s
+        )
 
     def stop(self, number=signal.SIGTERM, timeout_s=STOP_TIMEOUT_S):
         """Ends it in order, and judges how it ended."""
@@ -295,6 +300,16 @@ class Daemon:
         """Its memory."""
         with open(f"/proc/{self.pid}/statm", encoding="ascii") as f:
             return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def peak_bytes(self):
+        """The most memory that it had since `forget_peak`."""
+        with open(f"/proc/{self.pid}/status", encoding="ascii") as f:
+            return int(re.search(r"VmHWM:\s+(\d+) kB", f.read())[1]) * 1024
+
+    def forget_peak(self):
+        """Begins to measure the peak of its memory anew."""
+        with open(f"/proc/{self.pid}/clear_refs", "w", encoding="ascii") as f:
+            f.write("5")
 
     def is_sanitized(self):
         """Whether a sanitizer is built in, which keeps freed memory."""

@@ -1,0 +1,78 @@
+"""What was measured, round by round, and whether it is enough."""
+
+import json
+import os
+import platform
+import statistics
+
+
+class Report:
+    """Collects figures, prints them, and knows whether all limits are kept.
+
+    In a smoke run figures are shown, not judged.
+    """
+
+    def __init__(self, smoke):
+        self.smoke = smoke
+        self.missed = []
+        self.content = {
+            "smoke": smoke,
+            "host": {
+                "kernel": platform.release(),
+                "processors": os.cpu_count(),
+                "load_at_begin": os.getloadavg(),
+            },
+            "benchmarks": {},
+        }
+
+    def section(self, name, **facts):
+        """Begins a benchmark."""
+        print(f"\n== {name}", flush=True)
+        self._section = self.content["benchmarks"].setdefault(
+            name, {"rounds": [], "figures": []}
+        )
+        self._section.update(facts)
+
+    def round(self, text, **figures):
+        """One round's figures."""
+        self._section["rounds"].append(figures)
+        number = len(self._section["rounds"])
+        print(f"round {number}: {text}", flush=True)
+
+    def at_least(self, name, value, limit, unit=""):
+        self._judge(name, value, ">=", limit, value >= limit, unit)
+
+    def at_most(self, name, value, limit, unit=""):
+        self._judge(name, value, "<=", limit, value <= limit, unit)
+
+    def median_of(self, name):
+        """The median over the rounds of one of their figures."""
+        return statistics.median(x[name] for x in self._section["rounds"])
+
+    def _judge(self, name, value, sign, limit, kept, unit):
+        self._section["figures"].append(
+            {"name": name, "value": value, "limit": f"{sign} {limit}{unit}",
+             "kept": kept}
+        )
+        word = "ok" if kept else "MISSED"
+        if self.smoke:
+            word = "not judged"
+        elif not kept:
+            self.missed.append(name)
+        print(f"{name}: {value:.2f}{unit} (want {sign} {limit}{unit}): {word}",
+              flush=True)
+
+    def finish(self, file):
+        """Writes the JSON and prints the summary line."""
+        self.content["host"]["load_at_end"] = os.getloadavg()
+        self.content["missed"] = self.missed
+        if file:
+            with open(file, "w", encoding="utf-8") as f:
+                json.dump(self.content, f, indent=2)
+        print()
+        if self.smoke:
+            print("http benchmarks, smoke: every answer and byte was right")
+        elif self.missed:
+            print(f"http benchmarks: MISSED {', '.join(self.missed)}")
+        else:
+            print("http benchmarks: every figure is kept")
