@@ -41,7 +41,7 @@ using storage_actor = caf::typed_actor<
   // Returns a job of an account.
   caf::replies_to<atom::get, std::string, std::string>::with<job_record>,
   // Returns one page of jobs, newest first.
-  caf::replies_to<atom::list, list_query>::with<job_page>,
+  caf::replies_to<atom::list, list_query>::with<shared_job_page>,
   // Removes a terminal job with its files.
   caf::replies_to<atom::erase, std::string, std::string>::with<caf::ok_atom>,
   // Opens a savefile for download: account, id, format.
@@ -108,7 +108,7 @@ using job_registry_actor = caf::typed_actor<
   // Returns a job of an account, running or finished.
   caf::replies_to<atom::get, std::string, std::string>::with<job_record>,
   // Returns one page of an account's jobs.
-  caf::replies_to<atom::list, list_query>::with<job_page>,
+  caf::replies_to<atom::list, list_query>::with<shared_job_page>,
   // Stops a job; idempotent. Answers the record at that moment.
   caf::replies_to<atom::stop, std::string, std::string>::with<job_record>,
   // Stops a job if it runs and removes it with its files.

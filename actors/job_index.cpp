@@ -9,8 +9,10 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <map>
 #include <stdexcept>
 #include <system_error>
+#include <tuple>
 #include <utility>
 
 namespace edgecap {
@@ -24,9 +26,12 @@ constexpr int application_id = 0x45434150;
 /// operator who looks into it with the sqlite3 shell.
 constexpr int busy_timeout_ms = 250;
 
+/// Pages of lists that are remembered, at most; a page has up to 50 records.
+constexpr std::size_t max_remembered_pages = 64;
+
 /// The schema's history: entry n brings version n to version n + 1. Entries
 /// are never edited, only added.
-constexpr std::array<const char*, 2> migrations{{
+constexpr std::array<const char*, 3> migrations{{
   R"sql(
     CREATE TABLE jobs (
       id                         TEXT    NOT NULL PRIMARY KEY,
@@ -89,6 +94,48 @@ constexpr std::array<const char*, 2> migrations{{
     CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created);
     CREATE INDEX idempotency_keys_of_account
       ON idempotency_keys (account_id, created, key);
+  )sql",
+  // Sums that would take a look at every job; and an index in which a list
+  // finds its page without a look at the jobs of others.
+  R"sql(
+    CREATE TABLE sums (
+      account_id TEXT    NOT NULL,
+      type       TEXT    NOT NULL,
+      phase      TEXT    NOT NULL,
+      jobs       INTEGER NOT NULL,
+      bytes      INTEGER NOT NULL,
+      PRIMARY KEY (account_id, type, phase)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO sums
+      SELECT account_id, type, phase, count(*),
+             sum(savefile_bytes + pcapng_bytes)
+      FROM jobs GROUP BY account_id, type, phase;
+    CREATE TRIGGER jobs_added AFTER INSERT ON jobs BEGIN
+      INSERT INTO sums VALUES (new.account_id, new.type, new.phase, 1,
+                               new.savefile_bytes + new.pcapng_bytes)
+        ON CONFLICT DO UPDATE SET jobs = jobs + 1,
+                                  bytes = bytes + excluded.bytes;
+    END;
+    CREATE TRIGGER jobs_removed AFTER DELETE ON jobs BEGIN
+      UPDATE sums SET jobs = jobs - 1,
+             bytes = bytes - old.savefile_bytes - old.pcapng_bytes
+        WHERE account_id = old.account_id AND type = old.type
+              AND phase = old.phase;
+    END;
+    CREATE TRIGGER jobs_changed
+      AFTER UPDATE OF phase, savefile_bytes, pcapng_bytes ON jobs BEGIN
+      UPDATE sums SET jobs = jobs - 1,
+             bytes = bytes - old.savefile_bytes - old.pcapng_bytes
+        WHERE account_id = old.account_id AND type = old.type
+              AND phase = old.phase;
+      INSERT INTO sums VALUES (new.account_id, new.type, new.phase, 1,
+                               new.savefile_bytes + new.pcapng_bytes)
+        ON CONFLICT DO UPDATE SET jobs = jobs + 1,
+                                  bytes = bytes + excluded.bytes;
+    END;
+    DROP INDEX jobs_by_age;
+    CREATE INDEX jobs_by_age
+      ON jobs (account_id, submitted DESC, id, type, phase);
   )sql",
 }};
 
@@ -340,6 +387,37 @@ private:
   SQLite::Database& db_;
 };
 
+/// The pages that were read since the last change. We are the only writer, so
+/// that they are what a new look would find.
+class page_memory {
+public:
+  shared_job_page find(const list_query& query) const {
+    const auto i = pages_.find(key_of(query));
+    return i == pages_.end() ? nullptr : i->second;
+  }
+
+  void add(const list_query& query, shared_job_page page) {
+    if (pages_.size() >= max_remembered_pages)
+      pages_.clear();
+    pages_.emplace(key_of(query), std::move(page));
+  }
+
+  /// Before each change, whatever becomes of it.
+  void forget() {
+    pages_.clear();
+  }
+
+private:
+  using key = std::tuple<std::string, std::string, std::string, std::uint32_t,
+                         std::uint32_t>;
+
+  static key key_of(const list_query& x) {
+    return {x.account_id, x.status, x.type, x.page, x.per_page};
+  }
+
+  std::map<key, shared_job_page> pages_;
+};
+
 /// The SQL condition for one of the API's status words.
 std::string condition_of(const std::string& status) {
   if (status.empty())
@@ -373,6 +451,7 @@ public:
   }
 
   void insert(const job_record& x, const std::string& key) {
+    pages.forget();
     SQLite::Transaction transaction{db};
     use statement{prepared(
       insert_job, "INSERT INTO jobs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,"
@@ -398,6 +477,7 @@ public:
   }
 
   void update(const job_record& x) {
+    pages.forget();
     SQLite::Transaction transaction{db};
     use statement{prepared(
       update_job,
@@ -422,6 +502,7 @@ public:
   }
 
   bool erase(const std::string& id) {
+    pages.forget();
     use statement{prepared(delete_job, "DELETE FROM jobs WHERE id = ?")};
     binder{*statement} << id;
     return statement->exec() > 0;
@@ -463,19 +544,31 @@ public:
     return static_cast<std::size_t>(statement->exec());
   }
 
-  job_page list(const list_query& query) {
+  shared_job_page list(const list_query& query) {
+    if (auto known = pages.find(query))
+      return known;
+    auto result = std::make_shared<const job_page>(read_page(query));
+    pages.add(query, result);
+    return result;
+  }
+
+  job_page read_page(const list_query& query) {
     const auto where = "WHERE account_id = ?1 AND (?2 = '' OR type = ?2)"
                        + condition_of(query.status);
     job_page result;
-    SQLite::Statement count{db, "SELECT count(*) FROM jobs " + where};
+    SQLite::Statement count{db,
+                            "SELECT coalesce(sum(jobs), 0) FROM sums " + where};
     binder{count} << query.account_id << query.type;
     if (count.executeStep())
       row_reader{count} >> result.total_count;
     const auto per_page = std::clamp(query.per_page, 1u, max_per_page);
     const auto page = std::max(query.page, 1u);
-    SQLite::Statement rows{db, select_job + where
+    // The inner query reads nothing but the index, whatever the page.
+    SQLite::Statement rows{db, select_job
+                                 + ("WHERE id IN (SELECT id FROM jobs " + where)
                                  + " ORDER BY submitted DESC, id "
-                                   "LIMIT ?3 OFFSET ?4"};
+                                   "LIMIT ?3 OFFSET ?4) "
+                                   "ORDER BY submitted DESC, id"};
     binder{rows} << query.account_id << query.type << per_page
                  << (std::int64_t{page} - 1) * per_page;
     while (rows.executeStep())
@@ -500,6 +593,7 @@ public:
 
   const std::string path;
   SQLite::Database db;
+  page_memory pages;
 
 private:
   /// A key that is here already is too old to be recalled: it gives way.
@@ -609,7 +703,7 @@ stored<std::size_t> job_index::forget_keys(unix_ns instant, std::size_t limit) {
                  [&] { return impl_->forget_keys(instant, limit); });
 }
 
-stored<job_page> job_index::list(const list_query& query) {
+stored<shared_job_page> job_index::list(const list_query& query) {
   return attempt("list jobs of account " + query.account_id + " in "
                    + impl_->path,
                  [&] { return impl_->list(query); });
@@ -664,15 +758,12 @@ job_index::oldest_savefiles(std::size_t limit) {
 stored<index_totals> job_index::totals() {
   return attempt("sum up " + impl_->path, [&] {
     index_totals result;
-    SQLite::Statement jobs{impl_->db, "SELECT count(*) FROM jobs"};
-    if (jobs.executeStep())
-      row_reader{jobs} >> result.jobs;
-    SQLite::Statement bytes{
-      impl_->db,
-      "SELECT coalesce(sum(savefile_bytes + pcapng_bytes), 0) FROM jobs "
-      "WHERE phase IN ('succeeded', 'failed')"};
-    if (bytes.executeStep())
-      row_reader{bytes} >> result.savefile_bytes;
+    SQLite::Statement sums{
+      impl_->db, "SELECT coalesce(sum(jobs), 0), coalesce(sum(bytes) "
+                 "FILTER (WHERE phase IN ('succeeded', 'failed')), 0) "
+                 "FROM sums"};
+    if (sums.executeStep())
+      row_reader{sums} >> result.jobs >> result.savefile_bytes;
     return result;
   });
 }

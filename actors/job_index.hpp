@@ -76,8 +76,9 @@ public:
   /// Returns how many.
   stored<std::size_t> forget_keys(unix_ns instant, std::size_t limit);
 
-  /// Returns one page of jobs, newest first; equally old ones by id.
-  stored<job_page> list(const list_query& query);
+  /// Returns one page of jobs, newest first; equally old ones by id. The same
+  /// query gets the same page for as long as no job changes.
+  stored<shared_job_page> list(const list_query& query);
 
   /// Returns the ids of all jobs that are not terminal, oldest first.
   stored<std::vector<std::string>> unfinished();

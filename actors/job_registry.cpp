@@ -422,13 +422,17 @@ job_registry_state::find(const std::string& account, const std::string& id) {
   return &i->second;
 }
 
-job_page job_registry_state::overlay(job_page page) const {
-  for (auto& record : page.jobs) {
-    const auto i = running.find(record.id);
-    if (i != running.end() && !is_terminal(record.phase))
-      record = i->second.record;
-  }
-  return page;
+shared_job_page job_registry_state::overlay(shared_job_page page) const {
+  const auto is_running = [this](const job_record& x) {
+    return !is_terminal(x.phase) && running.count(x.id) != 0;
+  };
+  if (std::none_of(page->jobs.begin(), page->jobs.end(), is_running))
+    return page;
+  auto result = std::make_shared<job_page>(*page);
+  for (auto& record : result->jobs)
+    if (is_running(record))
+      record = running.at(record.id).record;
+  return result;
 }
 
 engine_stats job_registry_state::stats() const {
@@ -494,14 +498,18 @@ job_registry(job_registry_actor::stateful_pointer<job_registry_state> self,
       return self->delegate(self->state.peers.storage, atom::get_v, account,
                             id);
     },
-    [self](atom::list, const list_query& query) -> caf::result<job_page> {
-      guarded_promise<job_page> promise{
-        self->make_response_promise<job_page>()};
+    [self](atom::list,
+           const list_query& query) -> caf::result<shared_job_page> {
+      // What nothing is to be put over takes the short way.
+      if (self->state.running.empty())
+        return self->delegate(self->state.peers.storage, atom::list_v, query);
+      guarded_promise<shared_job_page> promise{
+        self->make_response_promise<shared_job_page>()};
       self
         ->request(self->state.peers.storage, request_timeout, atom::list_v,
                   query)
         .then(
-          [self, promise](job_page& page) {
+          [self, promise](shared_job_page& page) {
             promise.deliver(self->state.overlay(std::move(page)));
           },
           [promise](caf::error& err) { promise.deliver(std::move(err)); });

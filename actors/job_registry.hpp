@@ -109,7 +109,7 @@ struct job_registry_state {
   running_job* find(const std::string& account, const std::string& id);
 
   /// Puts what running jobs last reported over what storage knows.
-  job_page overlay(job_page page) const;
+  shared_job_page overlay(shared_job_page page) const;
 
   engine_stats stats() const;
 

@@ -129,6 +129,10 @@ struct job_page {
   std::uint64_t total_count = 0; ///< Jobs that fit the query, on all pages.
 };
 
+/// A page that is handed around without a copy. Whoever gets the same one twice
+/// knows that nothing has changed.
+using shared_job_page = std::shared_ptr<const job_page>;
+
 /// A file to download. The descriptor is open, so that retention or a delete
 /// cannot take the bytes away from a download that has begun.
 struct savefile {

@@ -66,11 +66,6 @@ typename Inspector::result_type inspect(Inspector& f, list_query& x) {
 }
 
 template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, job_page& x) {
-  return f(caf::meta::type_name("job_page"), x.jobs, x.total_count);
-}
-
-template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, admission& x) {
   return f(caf::meta::type_name("admission"), x.granted, x.limit, x.remaining,
            x.window_s, x.retry_after_ms);
@@ -123,7 +118,6 @@ CAF_BEGIN_TYPE_ID_BLOCK(edgecap, caf::first_custom_type_id)
   CAF_ADD_TYPE_ID(edgecap, (edgecap::end_reason))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::engine_stats))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::interface_report))
-  CAF_ADD_TYPE_ID(edgecap, (edgecap::job_page))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::job_phase))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::job_record))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::job_spec))
@@ -182,3 +176,4 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(edgecap::capture::packet_batch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(edgecap::capture::source_end)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(edgecap::follower_ptr)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(edgecap::savefile)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(edgecap::shared_job_page)

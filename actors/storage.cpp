@@ -275,7 +275,7 @@ caf::result<job_record> storage_state::recall(const std::string& account,
   return std::move(**found);
 }
 
-caf::result<job_page> storage_state::list(const list_query& query) {
+caf::result<shared_job_page> storage_state::list(const list_query& query) {
   auto page = parts.index->list(query);
   if (!page)
     return as_error(page.error());

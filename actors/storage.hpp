@@ -100,7 +100,7 @@ struct storage_state {
   caf::result<job_record> recall(const std::string& account,
                                  const std::string& key);
 
-  caf::result<job_page> list(const list_query& query);
+  caf::result<shared_job_page> list(const list_query& query);
 
   caf::result<caf::ok_atom> erase(const std::string& account,
                                   const std::string& id);

@@ -65,28 +65,56 @@ struct answer_of<caf::ok_atom> {
   using type = done;
 };
 
+/// The actor whose answer this thread hands on right now.
+thread_local caf::event_based_actor* current_asker = nullptr;
+
+/// Makes an actor the current one, as long as it lives.
+class asker_scope {
+public:
+  explicit asker_scope(caf::event_based_actor* self)
+    : before_(std::exchange(current_asker, self)) {}
+
+  asker_scope(const asker_scope&) = delete;
+  asker_scope& operator=(const asker_scope&) = delete;
+
+  ~asker_scope() {
+    current_asker = before_;
+  }
+
+private:
+  caf::event_based_actor* before_;
+};
+
 /// `Wire` is the type that the actor answers. One short-lived hidden actor per
-/// question: it needs no monitor, for the timeout ends every wait, and CAF
-/// drops it with the system.
+/// request of a client: it needs no monitor, for the timeout ends every wait,
+/// and CAF drops it with the system. A continuation that asks again does so
+/// with the actor that called it.
 template <class Wire, class Handle, class... Ts>
 void ask(caf::actor_system& system, const Handle& whom,
          std::chrono::milliseconds timeout,
          continuation<typename answer_of<Wire>::type> then, Ts... xs) {
   using answer_type = typename answer_of<Wire>::type;
   auto pending = std::make_shared<completion<answer_type>>(std::move(then));
-  system.spawn<caf::hidden>([=](caf::event_based_actor* self) {
-    self->set_default_handler(caf::drop);
+  const auto begin = [=](caf::event_based_actor* self) {
     self->request(whom, timeout, xs...)
       .then(
-        [pending](Wire& answer) {
+        [self, pending](Wire& answer) {
+          const asker_scope scope{self};
           if constexpr (std::is_same_v<Wire, caf::ok_atom>)
             pending->fire(done{});
           else
             pending->fire(std::move(answer));
         },
-        [pending](caf::error& error) {
+        [self, pending](caf::error& error) {
+          const asker_scope scope{self};
           pending->fire(tl::unexpected<failure>{describe(error)});
         });
+  };
+  if (current_asker != nullptr)
+    return begin(current_asker);
+  system.spawn<caf::hidden>([begin](caf::event_based_actor* self) {
+    self->set_default_handler(caf::drop);
+    begin(self);
   });
 }
 
@@ -126,9 +154,9 @@ void bridge::get(std::string account, std::string id,
                   std::move(id));
 }
 
-void bridge::list(list_query query, continuation<job_page> then) const {
-  ask<job_page>(impl_->system, impl_->engine.registry, impl_->timeout,
-                std::move(then), atom::list_v, std::move(query));
+void bridge::list(list_query query, continuation<shared_job_page> then) const {
+  ask<shared_job_page>(impl_->system, impl_->engine.registry, impl_->timeout,
+                       std::move(then), atom::list_v, std::move(query));
 }
 
 void bridge::stop(std::string account, std::string id,

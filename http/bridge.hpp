@@ -54,7 +54,7 @@ public:
   void get(std::string account, std::string id,
            continuation<job_record> then) const;
 
-  void list(list_query query, continuation<job_page> then) const;
+  void list(list_query query, continuation<shared_job_page> then) const;
 
   void stop(std::string account, std::string id,
             continuation<job_record> then) const;

@@ -298,13 +298,13 @@ void api::list(const request& asked, reply answer) {
             return;
           }
           query->account_id = x->account();
-          self->engine_.list(
-            *query, [self, x, query = *query](const outcome<job_page>& page) {
-              if (page)
-                x->send(page_response(*page, query));
-              else
-                self->fail(x, page.error());
-            });
+          self->engine_.list(*query, [self, x, query = *query](
+                                       const outcome<shared_job_page>& page) {
+            if (page)
+              x->send(self->pages_.response_of(*page, query));
+            else
+              self->fail(x, page.error());
+          });
         });
 }
 

@@ -8,6 +8,7 @@
 #include "http/front.hpp"
 #include "http/live_stream.hpp"
 #include "http/metrics.hpp"
+#include "http/page_cache.hpp"
 #include "http/server.hpp"
 
 #include <functional>
@@ -83,6 +84,7 @@ private:
   std::string version_;
   metrics metrics_;
   std::size_t stream_buffer_bytes_;
+  page_cache pages_;
   std::mutex front_mutex_; // Guards the next.
   std::function<front_stats()> front_stats_;
 };

@@ -1,6 +1,6 @@
 #include "http/json.hpp"
 
-#include <nlohmann/json.hpp>
+#include "http/json_text.hpp"
 
 #include <array>
 #include <cstdint>
@@ -13,40 +13,58 @@ namespace edgecap::http {
 
 namespace {
 
-using json = nlohmann::ordered_json;
+/// Room for a capture of one interface; a longer text grows.
+constexpr std::size_t usual_capture_bytes = 1024;
 
-json to_json(const capture::filter_fields& x) {
-  auto result = json::object();
-  const auto add = [&result](const char* name, const auto& value) {
-    if (value)
-      result[name] = *value;
-  };
-  add("source_address", x.source_address);
-  add("destination_address", x.destination_address);
-  add("source_port", x.source_port);
-  add("destination_port", x.destination_port);
-  add("protocol", x.protocol);
-  return result;
+void append(std::string& to, const capture::filter_fields& x) {
+  object_text fields{to};
+  if (x.source_address)
+    fields.add("source_address", *x.source_address);
+  if (x.destination_address)
+    fields.add("destination_address", *x.destination_address);
+  if (x.source_port)
+    fields.add("source_port", *x.source_port);
+  if (x.destination_port)
+    fields.add("destination_port", *x.destination_port);
+  if (x.protocol)
+    fields.add("protocol", *x.protocol);
 }
 
-/// Unknown is null, never 0.
-json or_null(const std::optional<std::uint64_t>& x) {
-  return x ? json(*x) : json(nullptr);
+void append(std::string& to, const interface_report& x) {
+  object_text fields{to};
+  fields.add("node", x.node)
+    .add("interface", x.interface)
+    .add("state", to_string(x.phase));
+  if (x.link)
+    fields.add("link_type", link_type_name(*x.link));
+  else
+    fields.add_null("link_type");
+  fields.add("sampling_one_in", x.sampling_one_in)
+    .add("packets_matched", x.packets_matched)
+    .add("packets_captured", x.packets_captured)
+    .add("packets_sampled_out", x.packets_sampled_out)
+    .add("dropped_by_kernel", x.dropped_by_kernel)
+    .add("dropped_by_interface", x.dropped_by_interface)
+    .add("dropped_by_us", x.dropped_by_us);
+  if (x.error.empty())
+    fields.add_null("error");
+  else
+    fields.add("error", x.error);
 }
 
-json to_json(const interface_report& x) {
-  return {{"node", x.node},
-          {"interface", x.interface},
-          {"state", to_string(x.phase)},
-          {"link_type", x.link ? json(link_type_name(*x.link)) : json(nullptr)},
-          {"sampling_one_in", x.sampling_one_in},
-          {"packets_matched", or_null(x.packets_matched)},
-          {"packets_captured", x.packets_captured},
-          {"packets_sampled_out", or_null(x.packets_sampled_out)},
-          {"dropped_by_kernel", or_null(x.dropped_by_kernel)},
-          {"dropped_by_interface", or_null(x.dropped_by_interface)},
-          {"dropped_by_us", or_null(x.dropped_by_us)},
-          {"error", x.error.empty() ? json(nullptr) : json(x.error)}};
+void append(std::string& to, const job_record& x);
+void append(std::string& to, const api_message& x);
+
+/// An array of what `append` writes.
+template <class T>
+void append(std::string& to, const std::vector<T>& xs) {
+  to += '[';
+  for (const auto& x : xs) {
+    if (&x != &xs.front())
+      to += ',';
+    append(to, x);
+  }
+  to += ']';
 }
 
 std::uint64_t packets_remaining(const job_record& x) {
@@ -56,62 +74,54 @@ std::uint64_t packets_remaining(const job_record& x) {
   return limit - x.packets_captured;
 }
 
-json to_json(const job_record& x) {
-  json result{{"id", x.id},
-              {"submitted", rfc3339(x.submitted)},
-              {"type", x.spec.type},
-              {"system", x.spec.system},
-              {"status", api_status(x.phase)},
-              {"filter_v1", to_json(x.spec.filter)},
-              {"time_limit", x.spec.time_limit_s},
-              {"packet_limit", x.spec.packet_limit},
-              {"packets_remaining", packets_remaining(x)},
-              {"packets_captured", x.packets_captured},
-              {"bytes_captured", x.bytes_captured}};
+void append(std::string& to, const job_record& x) {
+  object_text fields{to};
+  fields.add("id", x.id)
+    .add("submitted", rfc3339(x.submitted))
+    .add("type", x.spec.type)
+    .add("system", x.spec.system)
+    .add("status", api_status(x.phase));
+  append(fields.begin("filter_v1"), x.spec.filter);
+  fields.add("time_limit", x.spec.time_limit_s)
+    .add("packet_limit", x.spec.packet_limit)
+    .add("packets_remaining", packets_remaining(x))
+    .add("packets_captured", x.packets_captured)
+    .add("bytes_captured", x.bytes_captured);
   // Typed clients parse these as times and enumerations: unset ones are left
   // out. So is `stop_requested`, for the API says it is a time, and the engine
   // keeps none.
   if (x.started)
-    result["started"] = rfc3339(*x.started);
+    fields.add("started", rfc3339(*x.started));
   if (x.finished)
-    result["finished"] = rfc3339(*x.finished);
+    fields.add("finished", rfc3339(*x.finished));
   if (x.reason != end_reason::none)
-    result["end_reason"] = to_string(x.reason);
-  if (!x.error_message.empty())
-    result["error_message"] = x.error_message;
-  auto& interfaces = result["interfaces"] = json::array();
-  for (const auto& report : x.interfaces)
-    interfaces.push_back(to_json(report));
-  return result;
-}
-
-json to_json(const std::vector<api_message>& messages) {
-  auto result = json::array();
-  for (const auto& x : messages) {
-    json entry{{"code", x.code}, {"message", x.message}};
-    if (!x.pointer.empty())
-      entry["source"] = {{"pointer", x.pointer}};
-    result.push_back(std::move(entry));
-  }
-  return result;
-}
-
-json envelope(json result, const std::vector<api_message>& messages) {
-  return {{"result", std::move(result)},
-          {"success", true},
-          {"errors", json::array()},
-          {"messages", to_json(messages)}};
-}
-
-std::string text_of(const json& x) {
+    fields.add("end_reason", to_string(x.reason));
   // What the system said about an interface may be no UTF-8.
-  return x.dump(-1, ' ', false, json::error_handler_t::replace);
+  if (!x.error_message.empty())
+    fields.add("error_message", x.error_message);
+  append(fields.begin("interfaces"), x.interfaces);
 }
 
-response ok(const json& body) {
+void append(std::string& to, const api_message& x) {
+  object_text fields{to};
+  fields.add("code", static_cast<std::uint64_t>(x.code))
+    .add("message", x.message);
+  if (!x.pointer.empty())
+    object_text{fields.begin("source")}.add("pointer", x.pointer);
+}
+
+/// What stands in an envelope beside its result.
+void append_rest(object_text& envelope,
+                 const std::vector<api_message>& messages) {
+  envelope.begin("success") += "true";
+  envelope.begin("errors") += "[]";
+  append(envelope.begin("messages"), messages);
+}
+
+response ok(std::string body) {
   response result;
   result.content_type = "application/json";
-  result.body = text_of(body);
+  result.body = std::move(body);
   return result;
 }
 
@@ -143,13 +153,13 @@ std::string rfc3339(unix_ns time) {
   const auto as_time = static_cast<std::time_t>(seconds);
   std::tm utc{};
   gmtime_r(&as_time, &utc);
-  std::array<char, 64> text{};
-  const auto size
-    = std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S", &utc);
-  std::array<char, 16> fraction{};
-  std::snprintf(fraction.data(), fraction.size(), ".%06dZ",
-                static_cast<int>(rest / 1000));
-  return std::string{text.data(), size} + fraction.data();
+  // Not strftime, which looks for the time zone's file at each call.
+  std::array<char, 96> text{};
+  const auto size = std::snprintf(
+    text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ",
+    utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min,
+    utc.tm_sec, static_cast<int>(rest / 1000));
+  return {text.data(), static_cast<std::size_t>(size)};
 }
 
 std::string link_type_name(capture::link_type link) {
@@ -167,12 +177,21 @@ std::string link_type_name(capture::link_type link) {
 }
 
 std::string filter_text(const capture::filter_fields& filter) {
-  return text_of(to_json(filter));
+  std::string result;
+  append(result, filter);
+  return result;
 }
 
 response capture_response(const job_record& record,
                           const std::vector<api_message>& messages) {
-  return ok(envelope(to_json(record), messages));
+  std::string body;
+  body.reserve(usual_capture_bytes);
+  {
+    object_text envelope{body};
+    append(envelope.begin("result"), record);
+    append_rest(envelope, messages);
+  }
+  return ok(std::move(body));
 }
 
 response validated_response(const job_spec& spec,
@@ -186,22 +205,33 @@ response validated_response(const job_spec& spec,
 }
 
 response page_response(const job_page& page, const list_query& query) {
-  auto captures = json::array();
-  for (const auto& record : page.jobs)
-    captures.push_back(to_json(record));
-  auto body = envelope(std::move(captures), {});
   const std::uint64_t per_page = query.per_page;
-  body["result_info"]
-    = {{"page", query.page},
-       {"per_page", per_page},
-       {"count", page.jobs.size()},
-       {"total_count", page.total_count},
-       {"total_pages", (page.total_count + per_page - 1) / per_page}};
-  return ok(body);
+  std::string body;
+  body.reserve((page.jobs.size() + 1) * usual_capture_bytes);
+  {
+    object_text envelope{body};
+    append(envelope.begin("result"), page.jobs);
+    append_rest(envelope, {});
+    object_text{envelope.begin("result_info")}
+      .add("page", query.page)
+      .add("per_page", per_page)
+      .add("count", std::uint64_t{page.jobs.size()})
+      .add("total_count", page.total_count)
+      .add("total_pages", (page.total_count + per_page - 1) / per_page);
+  }
+  return ok(std::move(body));
 }
 
 response status_response(std::string_view status, std::string_view version) {
-  return ok(envelope({{"status", status}, {"version", version}}, {}));
+  std::string body;
+  {
+    object_text envelope{body};
+    object_text{envelope.begin("result")}
+      .add("status", status)
+      .add("version", version);
+    append_rest(envelope, {});
+  }
+  return ok(std::move(body));
 }
 
 response empty_response() {

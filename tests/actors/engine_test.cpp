@@ -499,11 +499,11 @@ TEST_F(Engine, ShowsProgressWhileItRuns) {
   EXPECT_EQ(record.interfaces[0].packets_captured, 33u);
   EXPECT_EQ(record.interfaces[0].packets_matched, 33u);
   EXPECT_FALSE(record.interfaces[1].packets_matched) << "unknown is not zero";
-  const auto page
-    = ask<job_page>(registry, atom::list_v, list_query{account, 1, 50, "", ""});
+  const auto page = ask<shared_job_page>(registry, atom::list_v,
+                                         list_query{account, 1, 50, "", ""});
   ASSERT_TRUE(page);
-  ASSERT_EQ(page->jobs.size(), 1u);
-  EXPECT_EQ(page->jobs[0].packets_captured, 33u);
+  ASSERT_EQ((*page)->jobs.size(), 1u);
+  EXPECT_EQ((*page)->jobs[0].packets_captured, 33u);
 }
 
 TEST_F(Engine, KeepsAccountsApart) {

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include <string>
+#include <utility>
 #include <vector>
 
 // The index on real files: every test opens a database of its own.
@@ -123,7 +124,7 @@ protected:
     EXPECT_TRUE(page) << page.error().message;
     std::vector<int> result;
     if (page)
-      for (const auto& x : page->jobs)
+      for (const auto& x : (*page)->jobs)
         result.push_back(std::stoi(x.id));
     return result;
   }
@@ -275,7 +276,7 @@ TEST_F(JobIndexTest, CutsAListIntoPages) {
   EXPECT_THAT(listed(query_of(account, 3, 3)), ElementsAre(6));
   EXPECT_THAT(listed(query_of(account, 4, 3)), IsEmpty());
   EXPECT_THAT(listed(query_of(account, 4'000'000'000u, 50)), IsEmpty());
-  EXPECT_EQ(index->list(query_of(account, 2, 3))->total_count, 7u);
+  EXPECT_EQ((*index->list(query_of(account, 2, 3)))->total_count, 7u);
 }
 
 TEST_F(JobIndexTest, NeverListsMoreThanAPageMayHold) {
@@ -305,8 +306,8 @@ TEST_F(JobIndexTest, ListsByStatusWord) {
   EXPECT_THAT(listed(with_status("failed")), ElementsAre(5));
   EXPECT_THAT(listed(with_status("running")), IsEmpty());
   EXPECT_THAT(listed(with_status("' OR 1 --")), IsEmpty());
-  EXPECT_EQ(index->list(with_status("pending"))->total_count, 4u);
-  EXPECT_EQ(index->list(with_status("running"))->total_count, 0u);
+  EXPECT_EQ((*index->list(with_status("pending")))->total_count, 4u);
+  EXPECT_EQ((*index->list(with_status("running")))->total_count, 0u);
 }
 
 TEST_F(JobIndexTest, ListsByTypeAndAccount) {
@@ -324,14 +325,101 @@ TEST_F(JobIndexTest, ListsByTypeAndAccount) {
   query.type = "full";
   EXPECT_THAT(listed(query), ElementsAre(1));
   EXPECT_THAT(listed(query_of(other_account)), ElementsAre(3));
-  EXPECT_EQ(index->list(query_of(other_account))->total_count, 1u);
+  EXPECT_EQ((*index->list(query_of(other_account)))->total_count, 1u);
 }
 
 TEST_F(JobIndexTest, ListsWithTheInterfaces) {
   insert(full_record());
   const auto page = index->list(query_of(account));
-  ASSERT_EQ(page->jobs.size(), 1u);
-  expect_same(page->jobs[0], full_record());
+  ASSERT_EQ((*page)->jobs.size(), 1u);
+  expect_same((*page)->jobs[0], full_record());
+}
+
+TEST_F(JobIndexTest, RemembersAPageUntilAJobChanges) {
+  insert(make_record(1));
+  const auto look
+    = [&](const list_query& query) { return *index->list(query); };
+  auto before = look(query_of(account));
+  const auto unchanged = [&] {
+    const auto now = look(query_of(account));
+    return std::exchange(before, now) == now;
+  };
+  EXPECT_TRUE(unchanged());
+  EXPECT_NE(look(query_of(account, 2)), before) << "another page";
+  EXPECT_NE(look(query_of(account, 1, 7)), before) << "another size";
+  EXPECT_NE(look(query_of(other_account)), before) << "another account";
+  auto query = query_of(account);
+  query.status = "pending";
+  EXPECT_NE(look(query), before) << "another status";
+  query = query_of(account);
+  query.type = "simple";
+  EXPECT_NE(look(query), before) << "another type";
+  EXPECT_TRUE(unchanged());
+  insert(make_record(2));
+  EXPECT_FALSE(unchanged());
+  EXPECT_EQ(before->jobs.size(), 2u);
+  ASSERT_TRUE(
+    index->update(make_terminal(1, job_phase::failed, 5), durability::process));
+  EXPECT_FALSE(unchanged());
+  EXPECT_EQ(before->jobs[0].phase, job_phase::failed);
+  ASSERT_TRUE(*index->erase(id_of(1)));
+  EXPECT_FALSE(unchanged());
+  EXPECT_EQ(before->jobs.size(), 1u);
+  EXPECT_TRUE(unchanged());
+}
+
+TEST_F(JobIndexTest, RemembersAnyNumberOfPages) {
+  for (std::uint32_t page = 1; page < 200; ++page)
+    EXPECT_TRUE(index->list(query_of(account, page)));
+  insert(make_record(1));
+  EXPECT_THAT(listed(query_of(account)), ElementsAre(1));
+}
+
+// -- sums ---------------------------------------------------------------------
+
+TEST_F(JobIndexTest, CountsWhatALookAtEveryJobWouldCount) {
+  insert(make_record(1));
+  insert(make_record(2));
+  insert(make_terminal(3, job_phase::succeeded, 5, 30));
+  insert(make_terminal(4, job_phase::failed, 5));
+  const auto count = [&](const char* status) {
+    auto query = query_of(account);
+    query.status = status;
+    return (*index->list(query))->total_count;
+  };
+  EXPECT_EQ(count(""), 4u);
+  EXPECT_EQ(count("pending"), 2u);
+  EXPECT_EQ(index->totals()->savefile_bytes, 30u);
+  const auto sealed = make_terminal(1, job_phase::succeeded, 6, 12);
+  ASSERT_TRUE(index->update(sealed, durability::host));
+  ASSERT_TRUE(index->update(sealed, durability::host)) << "again";
+  EXPECT_EQ(count("pending"), 1u);
+  EXPECT_EQ(count("success"), 2u);
+  EXPECT_EQ(index->totals()->jobs, 4u);
+  EXPECT_EQ(index->totals()->savefile_bytes, 42u);
+  ASSERT_TRUE(*index->erase(id_of(3)));
+  EXPECT_EQ(count("success"), 1u);
+  EXPECT_EQ(index->totals()->jobs, 3u);
+  EXPECT_EQ(index->totals()->savefile_bytes, 12u);
+  EXPECT_FALSE(index->insert(make_record(1))) << "is there already";
+  EXPECT_EQ(count(""), 3u);
+}
+
+TEST_F(JobIndexTest, CountsTheJobsOfAnOlderSchema) {
+  insert(make_record(1));
+  insert(make_terminal(2, job_phase::succeeded, 5, 30));
+  index.reset();
+  {
+    SQLite::Database db{file().string(), SQLite::OPEN_READWRITE};
+    db.exec("DROP TRIGGER jobs_added; DROP TRIGGER jobs_removed; "
+            "DROP TRIGGER jobs_changed; DROP TABLE sums; "
+            "PRAGMA user_version = 2");
+  }
+  open();
+  EXPECT_EQ(index->totals()->jobs, 2u);
+  EXPECT_EQ(index->totals()->savefile_bytes, 30u);
+  insert(make_record(3));
+  EXPECT_EQ((*index->list(query_of(account)))->total_count, 3u);
 }
 
 // -- upkeep -------------------------------------------------------------------

@@ -440,10 +440,10 @@ TEST_F(StorageTest, ServesOthersBetweenTheSlicesOfASeal) {
   for (int i = 0; i < 4; ++i)
     deliver_to(aut);
   EXPECT_TRUE(receive_answer<storage_stats>(reading));
-  const auto page = receive_answer<job_page>(listing);
+  const auto page = receive_answer<shared_job_page>(listing);
   ASSERT_TRUE(page);
-  ASSERT_THAT(page->jobs, SizeIs(1));
-  EXPECT_EQ(page->jobs[0].phase, job_phase::sealing);
+  ASSERT_THAT((*page)->jobs, SizeIs(1));
+  EXPECT_EQ((*page)->jobs[0].phase, job_phase::sealing);
   run();
   EXPECT_TRUE(receive_answer<job_record>(sealing));
   expect_whole(1);
@@ -1002,7 +1002,7 @@ TEST_F(StorageTest, KeepsAccountsApart) {
     errc::unknown_job);
   list_query query;
   query.account_id = stranger;
-  EXPECT_EQ(ask<job_page>(aut, atom::list_v, query)->total_count, 0u);
+  EXPECT_EQ((*ask<shared_job_page>(aut, atom::list_v, query))->total_count, 0u);
   expect_whole(1);
 }
 
@@ -1013,12 +1013,12 @@ TEST_F(StorageTest, ListsWhatTheIndexHolds) {
   insert(make_record(2));
   list_query query;
   query.account_id = account;
-  const auto page = ask<job_page>(aut, atom::list_v, query);
+  const auto page = ask<shared_job_page>(aut, atom::list_v, query);
   ASSERT_TRUE(page);
-  EXPECT_EQ(page->total_count, 2u);
-  ASSERT_THAT(page->jobs, SizeIs(2));
-  EXPECT_EQ(page->jobs[0].id, id_of(2));
-  EXPECT_EQ(page->jobs[1].packets_captured, 5u);
+  EXPECT_EQ((*page)->total_count, 2u);
+  ASSERT_THAT((*page)->jobs, SizeIs(2));
+  EXPECT_EQ((*page)->jobs[0].id, id_of(2));
+  EXPECT_EQ((*page)->jobs[1].packets_captured, 5u);
 }
 
 TEST_F(StorageTest, DownloadsWhatIsReady) {

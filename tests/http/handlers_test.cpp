@@ -120,7 +120,7 @@ struct registry_script : script {
   std::string key;
   bool replayed = false;
   job_record record;
-  job_page page;
+  std::shared_ptr<job_page> page = std::make_shared<job_page>();
   savefile file;
   engine_stats stats;
 };
@@ -147,7 +147,7 @@ fake_registry(job_registry_actor::pointer self,
     },
     [=](atom::list, const list_query& query) {
       st->query = query;
-      return st->answer(self, "list", st->page);
+      return st->answer(self, "list", shared_job_page{st->page});
     },
     [=](atom::stop, const std::string& who, const std::string& id) {
       return st->answer(self, "stop " + who + ' ' + id, st->record);
@@ -213,7 +213,7 @@ fake_disk(storage_actor::pointer self,
     },
     [=](atom::get, const std::string&,
         const std::string&) -> caf::result<job_record> { return refuse(); },
-    [=](atom::list, const list_query&) -> caf::result<job_page> {
+    [=](atom::list, const list_query&) -> caf::result<shared_job_page> {
       return refuse();
     },
     [=](atom::erase, const std::string&,
@@ -510,8 +510,8 @@ TEST_F(HandlersTest, RefusesABadBodyWithoutAskingTheEngine) {
 }
 
 TEST_F(HandlersTest, ListsWhatTheQueryAsksFor) {
-  engine->page.jobs = {engine->record};
-  engine->page.total_count = 21;
+  engine->page->jobs = {engine->record};
+  engine->page->total_count = 21;
   auto asked = make_request(list_call);
   asked.query = {{"page", "2"}, {"per_page", "20"}, {"status", "pending"}};
   const auto x = call(list_call.handle, asked);

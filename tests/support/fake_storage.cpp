@@ -112,7 +112,7 @@ storage_actor::behavior_type fake_storage(storage_actor::pointer self,
         return *record;
       return unknown(id);
     },
-    [st](atom::list, const list_query& query) -> caf::result<job_page> {
+    [st](atom::list, const list_query& query) -> caf::result<shared_job_page> {
       job_page page;
       for (const auto& [id, record] : st->records)
         if (record.spec.account_id == query.account_id)
@@ -122,7 +122,7 @@ storage_actor::behavior_type fake_storage(storage_actor::pointer self,
                   return x.submitted > y.submitted;
                 });
       page.total_count = page.jobs.size();
-      return page;
+      return std::make_shared<const job_page>(std::move(page));
     },
     [st, find](atom::erase, const std::string& account,
                const std::string& id) -> caf::result<caf::ok_atom> {
