@@ -108,8 +108,8 @@ front_core::connected(capture::shared_descriptor socket,
     options_.header_timeout,
     options_.body_timeout,
     options_.keep_alive_timeout};
-  const auto speaks_for_many = options_.is_proxy(client_address)
-                               || proxies_.contains(client_address);
+  const auto speaks_for_many
+    = options_.is_proxy(client_address) || proxies_.contains(client_address);
   auto network
     = speaks_for_many ? std::string{} : client_network(client_address);
   auto added = std::make_shared<connection>(
