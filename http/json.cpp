@@ -1,45 +1,129 @@
 #include "http/json.hpp"
 
-#include "http/json_text.hpp"
+#include <nlohmann/json.hpp>
 
+#include <rapidjson/stringbuffer.h>
+#include <rapidjson/writer.h>
+
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstdio>
 #include <ctime>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 namespace edgecap::http {
 
 namespace {
 
-/// Room for a capture of one interface; a longer text grows.
-constexpr std::size_t usual_capture_bytes = 1024;
+/// One text of JSON, written from front to back: a tree of values would cost a
+/// list more than all the rest of its answer.
+class writer {
+public:
+  writer& begin_object(const char* name = nullptr) {
+    key(name);
+    out_.StartObject();
+    return *this;
+  }
 
-void append(std::string& to, const capture::filter_fields& x) {
-  object_text fields{to};
+  writer& end_object() {
+    out_.EndObject();
+    return *this;
+  }
+
+  /// An array of what `write` writes.
+  template <class T>
+  writer& add(const char* name, const std::vector<T>& xs) {
+    key(name);
+    out_.StartArray();
+    for (const auto& x : xs)
+      write(*this, x);
+    out_.EndArray();
+    return *this;
+  }
+
+  /// Bytes that are no UTF-8 become U+FFFD.
+  writer& add(const char* name, std::string_view text) {
+    key(name);
+    if (std::all_of(text.begin(), text.end(), is_ascii)) {
+      out_.String(text.data(), static_cast<rapidjson::SizeType>(text.size()));
+      return *this;
+    }
+    const auto mended = nlohmann::json(text).dump(
+      -1, ' ', false, nlohmann::json::error_handler_t::replace);
+    out_.RawValue(mended.data(), mended.size(), rapidjson::kStringType);
+    return *this;
+  }
+
+  writer& add(const char* name, std::uint64_t number) {
+    key(name);
+    out_.Uint64(number);
+    return *this;
+  }
+
+  /// Unknown is null, never 0.
+  writer& add(const char* name, const std::optional<std::uint64_t>& number) {
+    return number ? add(name, *number) : add_null(name);
+  }
+
+  writer& add_null(const char* name) {
+    key(name);
+    out_.Null();
+    return *this;
+  }
+
+  writer& add_true(const char* name) {
+    key(name);
+    out_.Bool(true);
+    return *this;
+  }
+
+  std::string take() const {
+    return {text_.GetString(), text_.GetSize()};
+  }
+
+private:
+  static bool is_ascii(char c) {
+    return static_cast<unsigned char>(c) < 0x80;
+  }
+
+  void key(const char* name) {
+    if (name != nullptr)
+      out_.Key(name);
+  }
+
+  rapidjson::StringBuffer text_;
+  rapidjson::Writer<rapidjson::StringBuffer> out_{text_};
+};
+
+void write(writer& to, const capture::filter_fields& x,
+           const char* name = nullptr) {
+  to.begin_object(name);
   if (x.source_address)
-    fields.add("source_address", *x.source_address);
+    to.add("source_address", *x.source_address);
   if (x.destination_address)
-    fields.add("destination_address", *x.destination_address);
+    to.add("destination_address", *x.destination_address);
   if (x.source_port)
-    fields.add("source_port", *x.source_port);
+    to.add("source_port", std::uint64_t{*x.source_port});
   if (x.destination_port)
-    fields.add("destination_port", *x.destination_port);
+    to.add("destination_port", std::uint64_t{*x.destination_port});
   if (x.protocol)
-    fields.add("protocol", *x.protocol);
+    to.add("protocol", std::uint64_t{*x.protocol});
+  to.end_object();
 }
 
-void append(std::string& to, const interface_report& x) {
-  object_text fields{to};
-  fields.add("node", x.node)
+void write(writer& to, const interface_report& x) {
+  to.begin_object()
+    .add("node", x.node)
     .add("interface", x.interface)
     .add("state", to_string(x.phase));
   if (x.link)
-    fields.add("link_type", link_type_name(*x.link));
+    to.add("link_type", link_type_name(*x.link));
   else
-    fields.add_null("link_type");
-  fields.add("sampling_one_in", x.sampling_one_in)
+    to.add_null("link_type");
+  to.add("sampling_one_in", std::uint64_t{x.sampling_one_in})
     .add("packets_matched", x.packets_matched)
     .add("packets_captured", x.packets_captured)
     .add("packets_sampled_out", x.packets_sampled_out)
@@ -47,24 +131,10 @@ void append(std::string& to, const interface_report& x) {
     .add("dropped_by_interface", x.dropped_by_interface)
     .add("dropped_by_us", x.dropped_by_us);
   if (x.error.empty())
-    fields.add_null("error");
+    to.add_null("error");
   else
-    fields.add("error", x.error);
-}
-
-void append(std::string& to, const job_record& x);
-void append(std::string& to, const api_message& x);
-
-/// An array of what `append` writes.
-template <class T>
-void append(std::string& to, const std::vector<T>& xs) {
-  to += '[';
-  for (const auto& x : xs) {
-    if (&x != &xs.front())
-      to += ',';
-    append(to, x);
-  }
-  to += ']';
+    to.add("error", x.error);
+  to.end_object();
 }
 
 std::uint64_t packets_remaining(const job_record& x) {
@@ -74,16 +144,16 @@ std::uint64_t packets_remaining(const job_record& x) {
   return limit - x.packets_captured;
 }
 
-void append(std::string& to, const job_record& x) {
-  object_text fields{to};
-  fields.add("id", x.id)
+void write(writer& to, const job_record& x, const char* name = nullptr) {
+  to.begin_object(name)
+    .add("id", x.id)
     .add("submitted", rfc3339(x.submitted))
     .add("type", x.spec.type)
     .add("system", x.spec.system)
     .add("status", api_status(x.phase));
-  append(fields.begin("filter_v1"), x.spec.filter);
-  fields.add("time_limit", x.spec.time_limit_s)
-    .add("packet_limit", x.spec.packet_limit)
+  write(to, x.spec.filter, "filter_v1");
+  to.add("time_limit", std::uint64_t{x.spec.time_limit_s})
+    .add("packet_limit", std::uint64_t{x.spec.packet_limit})
     .add("packets_remaining", packets_remaining(x))
     .add("packets_captured", x.packets_captured)
     .add("bytes_captured", x.bytes_captured);
@@ -91,37 +161,37 @@ void append(std::string& to, const job_record& x) {
   // out. So is `stop_requested`, for the API says it is a time, and the engine
   // keeps none.
   if (x.started)
-    fields.add("started", rfc3339(*x.started));
+    to.add("started", rfc3339(*x.started));
   if (x.finished)
-    fields.add("finished", rfc3339(*x.finished));
+    to.add("finished", rfc3339(*x.finished));
   if (x.reason != end_reason::none)
-    fields.add("end_reason", to_string(x.reason));
+    to.add("end_reason", to_string(x.reason));
   // What the system said about an interface may be no UTF-8.
   if (!x.error_message.empty())
-    fields.add("error_message", x.error_message);
-  append(fields.begin("interfaces"), x.interfaces);
+    to.add("error_message", x.error_message);
+  to.add("interfaces", x.interfaces).end_object();
 }
 
-void append(std::string& to, const api_message& x) {
-  object_text fields{to};
-  fields.add("code", static_cast<std::uint64_t>(x.code))
+void write(writer& to, const api_message& x) {
+  to.begin_object()
+    .add("code", static_cast<std::uint64_t>(x.code))
     .add("message", x.message);
   if (!x.pointer.empty())
-    object_text{fields.begin("source")}.add("pointer", x.pointer);
+    to.begin_object("source").add("pointer", x.pointer).end_object();
+  to.end_object();
 }
 
 /// What stands in an envelope beside its result.
-void append_rest(object_text& envelope,
-                 const std::vector<api_message>& messages) {
-  envelope.begin("success") += "true";
-  envelope.begin("errors") += "[]";
-  append(envelope.begin("messages"), messages);
+void write_rest(writer& envelope, const std::vector<api_message>& messages) {
+  envelope.add_true("success")
+    .add("errors", std::vector<api_message>{})
+    .add("messages", messages);
 }
 
-response ok(std::string body) {
+response ok(const writer& text) {
   response result;
   result.content_type = "application/json";
-  result.body = std::move(body);
+  result.body = text.take();
   return result;
 }
 
@@ -177,61 +247,57 @@ std::string link_type_name(capture::link_type link) {
 }
 
 std::string filter_text(const capture::filter_fields& filter) {
-  std::string result;
-  append(result, filter);
-  return result;
+  writer result;
+  write(result, filter);
+  return result.take();
 }
 
 response capture_response(const job_record& record,
                           const std::vector<api_message>& messages) {
-  std::string body;
-  body.reserve(usual_capture_bytes);
-  {
-    object_text envelope{body};
-    append(envelope.begin("result"), record);
-    append_rest(envelope, messages);
-  }
-  return ok(std::move(body));
+  writer text;
+  text.begin_object();
+  write(text, record, "result");
+  write_rest(text, messages);
+  return ok(text.end_object());
 }
 
 response validated_response(const job_spec& spec,
                             const std::vector<api_message>& messages) {
-  return ok(envelope({{"type", spec.type},
-                      {"system", spec.system},
-                      {"filter_v1", to_json(spec.filter)},
-                      {"time_limit", spec.time_limit_s},
-                      {"packet_limit", spec.packet_limit}},
-                     messages));
+  writer text;
+  text.begin_object();
+  text.begin_object("result").add("type", spec.type).add("system", spec.system);
+  write(text, spec.filter, "filter_v1");
+  text.add("time_limit", std::uint64_t{spec.time_limit_s})
+    .add("packet_limit", std::uint64_t{spec.packet_limit})
+    .end_object();
+  write_rest(text, messages);
+  return ok(text.end_object());
 }
 
 response page_response(const job_page& page, const list_query& query) {
   const std::uint64_t per_page = query.per_page;
-  std::string body;
-  body.reserve((page.jobs.size() + 1) * usual_capture_bytes);
-  {
-    object_text envelope{body};
-    append(envelope.begin("result"), page.jobs);
-    append_rest(envelope, {});
-    object_text{envelope.begin("result_info")}
-      .add("page", query.page)
-      .add("per_page", per_page)
-      .add("count", std::uint64_t{page.jobs.size()})
-      .add("total_count", page.total_count)
-      .add("total_pages", (page.total_count + per_page - 1) / per_page);
-  }
-  return ok(std::move(body));
+  writer text;
+  text.begin_object().add("result", page.jobs);
+  write_rest(text, {});
+  text.begin_object("result_info")
+    .add("page", std::uint64_t{query.page})
+    .add("per_page", per_page)
+    .add("count", std::uint64_t{page.jobs.size()})
+    .add("total_count", page.total_count)
+    .add("total_pages", (page.total_count + per_page - 1) / per_page)
+    .end_object();
+  return ok(text.end_object());
 }
 
 response status_response(std::string_view status, std::string_view version) {
-  std::string body;
-  {
-    object_text envelope{body};
-    object_text{envelope.begin("result")}
-      .add("status", status)
-      .add("version", version);
-    append_rest(envelope, {});
-  }
-  return ok(std::move(body));
+  writer text;
+  text.begin_object()
+    .begin_object("result")
+    .add("status", status)
+    .add("version", version)
+    .end_object();
+  write_rest(text, {});
+  return ok(text.end_object());
 }
 
 response empty_response() {
