@@ -78,6 +78,7 @@ TEST_F(EngineFollow, ShowsWhatDrainsAfterAStop) {
 }
 
 TEST_F(EngineFollow, IsRefusedWhereNothingRuns) {
+  start_engine();
   const auto unknown = follow(std::string(32, '0'), who);
   EXPECT_EQ(failure_of(unknown).code, errc::unknown_job);
   const auto job = create(spec(1));
