@@ -118,6 +118,26 @@ protected:
     return found ? *found : std::nullopt;
   }
 
+  /// Number of the job that a key leads to; 0 if it leads to none.
+  int recalled(const std::string& key, unix_ns since = 0,
+               const std::string& owner = account) {
+    const auto found = index->recall(owner, key, since);
+    EXPECT_TRUE(found) << found.error().message;
+    return found && *found ? std::stoi((*found)->id) : 0;
+  }
+
+  void insert_with_key(int n, const std::string& key,
+                       unix_ns submitted = 1000) {
+    const auto done = index->insert(make_record(n, submitted), key);
+    ASSERT_TRUE(done) << done.error().message;
+  }
+
+  int count_keys() {
+    return SQLite::Database{file().string()}
+      .execAndGet("SELECT count(*) FROM idempotency_keys")
+      .getInt();
+  }
+
   /// Numbers of the jobs that a query lists.
   std::vector<int> listed(const list_query& query) {
     const auto page = index->list(query);
@@ -537,6 +557,114 @@ TEST_F(JobIndexTest, SaysThatAnotherOneHoldsTheLock) {
   EXPECT_THAT(done.error().message, HasSubstr("database is locked"));
   shell.exec("ROLLBACK");
   insert(make_record(1));
+}
+
+// -- idempotency keys ---------------------------------------------------------
+
+TEST_F(JobIndexTest, LeadsFromAKeyToItsJob) {
+  insert_with_key(1, "one");
+  insert(make_record(2));
+  EXPECT_EQ(recalled("one"), 1);
+  EXPECT_EQ(recalled("One"), 0);
+  EXPECT_EQ(recalled(""), 0);
+  EXPECT_EQ(recalled("one", 0, other_account), 0);
+  EXPECT_EQ(count_keys(), 1);
+  open();
+  EXPECT_EQ(recalled("one"), 1) << "after a restart";
+  const auto found = index->recall(account, "one", 0);
+  EXPECT_EQ((*found)->spec.packet_limit, 10u);
+}
+
+TEST_F(JobIndexTest, KeepsNoKeyWithoutItsJob) {
+  insert_with_key(1, "one");
+  // The job's row is refused, and its key goes with it.
+  EXPECT_FALSE(index->insert(make_record(1), "two"));
+  EXPECT_EQ(recalled("two"), 0);
+  ASSERT_TRUE(*index->erase(id_of(1)));
+  EXPECT_EQ(recalled("one"), 0);
+  EXPECT_EQ(count_keys(), 0);
+}
+
+TEST_F(JobIndexTest, RecallsNoKeyThatIsTooOld) {
+  insert_with_key(1, "one", 1000);
+  EXPECT_EQ(recalled("one", 1000), 1);
+  EXPECT_EQ(recalled("one", 1001), 0);
+  insert_with_key(2, "one", 2000);
+  EXPECT_EQ(recalled("one", 1001), 2) << "an old key may be used again";
+  ASSERT_TRUE(*index->erase(id_of(1)));
+  EXPECT_EQ(recalled("one", 1001), 2) << "and is the new job's then";
+}
+
+TEST_F(JobIndexTest, ForgetsOldKeysStepByStep) {
+  for (int n = 1; n <= 5; ++n)
+    insert_with_key(n, "key " + std::to_string(n), n);
+  EXPECT_EQ(*index->forget_keys(4, 2), 2u);
+  EXPECT_EQ(*index->forget_keys(4, 2), 1u);
+  EXPECT_EQ(*index->forget_keys(4, 2), 0u);
+  EXPECT_EQ(recalled("key 3"), 0);
+  EXPECT_EQ(recalled("key 4"), 4);
+  EXPECT_TRUE(find(1)) << "the jobs stay";
+}
+
+TEST_F(JobIndexTest, KeepsTheYoungestKeysOfAnAccount) {
+  insert(make_record(1));
+  {
+    SQLite::Database shell{file().string(), SQLite::OPEN_READWRITE};
+    SQLite::Transaction transaction{shell};
+    SQLite::Statement row{shell,
+                          "INSERT INTO idempotency_keys VALUES (?, ?, ?, ?)"};
+    for (int i = 0; i < static_cast<int>(job_index::max_keys_per_account);
+         ++i) {
+      row.bind(1, account);
+      row.bind(2, "key " + std::to_string(i));
+      row.bind(3, id_of(1));
+      row.bind(4, i);
+      row.exec();
+      row.reset();
+    }
+    transaction.commit();
+  }
+  auto theirs = make_record(2);
+  theirs.spec.account_id = other_account;
+  ASSERT_TRUE(index->insert(theirs, "key"));
+  EXPECT_EQ(recalled("key 0"), 1) << "each account has its own share";
+  insert_with_key(3, "new", 1'000'000);
+  EXPECT_EQ(recalled("new"), 3);
+  EXPECT_EQ(recalled("key 0"), 0) << "the oldest gives way";
+  EXPECT_EQ(recalled("key 1"), 1);
+  EXPECT_EQ(count_keys(),
+            static_cast<int>(job_index::max_keys_per_account) + 1);
+}
+
+// -- earlier versions of the schema -------------------------------------------
+
+TEST_F(JobIndexTest, BringsAnIndexOfVersionOneUpToDate) {
+  index.reset();
+  std::filesystem::remove(file());
+  {
+    SQLite::Database old{file().string(),
+                         SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE};
+    old.exec(read_file("tests/actors/index_version_1.sql"));
+    ASSERT_EQ(old.execAndGet("PRAGMA user_version").getInt(), 1);
+  }
+  open();
+  const auto running = index->find("9ee7c0b42f46f3e6b36277641bd76904");
+  ASSERT_TRUE(running && *running);
+  EXPECT_EQ((*running)->phase, job_phase::capturing);
+  EXPECT_EQ((*running)->interfaces.at(0).interface, "v0");
+  const auto ended = index->find("a8753226a4ceaa194f85adb57bef669b");
+  ASSERT_TRUE(ended && *ended);
+  EXPECT_EQ((*ended)->phase, job_phase::succeeded);
+  EXPECT_EQ((*ended)->spec.filter.protocol, 17);
+  EXPECT_EQ((*ended)->pcapng_bytes, 156u);
+  EXPECT_EQ(count_keys(), 0);
+  insert_with_key(1, "one");
+  open();
+  EXPECT_EQ(recalled("one"), 1) << "and stays so";
+  EXPECT_EQ(SQLite::Database{file().string()}
+              .execAndGet("PRAGMA user_version")
+              .getInt(),
+            2);
 }
 
 TEST_F(JobIndexTest, SurvivesAFullDisk) {
