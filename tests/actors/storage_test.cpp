@@ -195,6 +195,13 @@ protected:
     return answer ? *answer : job_record{};
   }
 
+  /// Id of the job that a key leads to, or why there is none.
+  std::string recall(const std::string& key) {
+    auto answer
+      = ask<job_record>(aut, atom::recall_v, std::string{account}, key);
+    return answer ? answer->id : to_string(failure_of(answer).code);
+  }
+
   /// Whether storage knows the job at all.
   bool known(int n) {
     return static_cast<bool>(
@@ -1084,6 +1091,52 @@ TEST_F(StorageTest, TellsWhatItHolds) {
                                       + second.pcapng_bytes);
   EXPECT_GT(stats().free_bytes, 0u);
   EXPECT_EQ(stats().expired_jobs, 0u);
+}
+
+// -- idempotency keys ---------------------------------------------------------
+
+TEST_F(StorageTest, RemembersAKeyAfterACrash) {
+  start();
+  insert(make_record(1), "key");
+  EXPECT_EQ(recall("key"), id_of(1));
+  restart();
+  EXPECT_EQ(recall("key"), id_of(1));
+  EXPECT_EQ(get(1).phase, job_phase::failed) << "whatever became of the job";
+}
+
+TEST_F(StorageTest, KeepsNoKeyOfAJobThatItRefuses) {
+  start();
+  faults->broken = {storage_step::insert};
+  EXPECT_FALSE(try_insert(make_record(1), "key"));
+  EXPECT_EQ(recall("key"), "unknown_job");
+}
+
+TEST_F(StorageTest, ForgetsAKeyAtTheEndOfItsLifetime) {
+  options.key_lifetime = std::chrono::hours{1};
+  start();
+  insert(make_record(1), "key");
+  advance(std::chrono::minutes{60}, std::chrono::minutes{1});
+  EXPECT_EQ(recall("key"), id_of(1));
+  advance_only(std::chrono::seconds{1});
+  EXPECT_EQ(recall("key"), "unknown_job") << "before any sweep";
+  insert(make_record(2), "key");
+  EXPECT_EQ(recall("key"), id_of(2));
+  EXPECT_TRUE(known(1));
+}
+
+TEST_F(StorageTest, ForgetsAKeyWithItsJob) {
+  start();
+  insert(make_record(1), "key");
+  ASSERT_TRUE(ask<job_record>(aut, atom::fail_v, make_record(1)));
+  EXPECT_EQ(recall("key"), id_of(1));
+  ASSERT_TRUE(
+    ask<caf::ok_atom>(aut, atom::erase_v, std::string{account}, id_of(1)));
+  EXPECT_EQ(recall("key"), "unknown_job");
+}
+
+TEST_F(StorageTest, WantsKeysToLiveForAWhile) {
+  options.key_lifetime = std::chrono::seconds{0};
+  EXPECT_EQ(refusal(), "storage: key_lifetime is not positive");
 }
 
 // -- retention ----------------------------------------------------------------
