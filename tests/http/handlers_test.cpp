@@ -509,6 +509,99 @@ TEST_F(HandlersTest, RefusesABadBodyWithoutAskingTheEngine) {
   EXPECT_THAT(engine->calls, IsEmpty()) << "it must not use up the allowance";
 }
 
+TEST_F(HandlersTest, PassesTheIdempotencyKeyOn) {
+  auto asked = make_request(create_call);
+  EXPECT_EQ(call(create_call.handle, asked).header("Idempotency-Replayed"),
+            "<none>");
+  EXPECT_EQ(engine->key, "");
+  asked.headers["idempotency-key"] = "\"abc\"";
+  engine->replayed = true;
+  const auto x = call(create_call.handle, asked);
+  EXPECT_EQ(x.head.status, 200);
+  EXPECT_EQ(x.header("Idempotency-Replayed"), "true");
+  EXPECT_EQ(x.body().at("result").at("id"), job_id);
+  EXPECT_EQ(engine->key, "abc");
+  EXPECT_THAT(log.text(), HasSubstr("\"replayed\":true"));
+}
+
+TEST_F(HandlersTest, RefusesABadIdempotencyKeyWithoutAskingTheEngine) {
+  auto asked = make_request(create_call);
+  asked.headers["idempotency-key"] = "a b";
+  EXPECT_EQ(refusal(call(create_call.handle, asked)),
+            status_and_code(400, 20108));
+  EXPECT_THAT(engine->calls, IsEmpty());
+}
+
+TEST_F(HandlersTest, RefusesAKeyOfAnotherRequest) {
+  engine->error = make_error(errc::key_reused, "another request's");
+  const auto x = call(create_call);
+  EXPECT_EQ(refusal(x), status_and_code(422, 20109));
+  EXPECT_EQ(x.body().at("errors").at(0).at("message"), "another request's");
+}
+
+TEST_F(HandlersTest, ValidatesWithoutCreating) {
+  auto asked = make_request(create_call);
+  asked.query = {{"validate_only", "true"}};
+  asked.headers["idempotency-key"] = "abc";
+  asked.body.insert(1, R"("colo":"x",)");
+  const auto x = call(create_call.handle, asked);
+  EXPECT_EQ(x.head.status, 200);
+  EXPECT_EQ(x.body().at("result"), json::parse(R"({
+    "type": "simple", "system": "lab", "filter_v1": {"protocol": 6},
+    "time_limit": 60, "packet_limit": 100})"));
+  EXPECT_EQ(x.body().at("success"), true);
+  EXPECT_EQ(x.body().at("messages").at(0).at("source").at("pointer"), "/colo");
+  EXPECT_THAT(engine->calls, IsEmpty());
+  EXPECT_THAT(gate->calls, ElementsAre(account)) << "a call as any other";
+  EXPECT_THAT(log.text(), Not(HasSubstr("audit")));
+  asked.query = {{"validate_only", "false"}};
+  EXPECT_EQ(call(create_call.handle, asked).body().at("result").at("id"),
+            job_id);
+  EXPECT_THAT(engine->calls, ElementsAre("create"));
+}
+
+TEST_F(HandlersTest, ValidatesAllThatCanBeWrong) {
+  auto asked = make_request(create_call);
+  asked.query = {{"validate_only", "true"}};
+  asked.headers["idempotency-key"] = "";
+  asked.body = R"({"type":"simple","system":"none","time_limit":0})";
+  const auto x = call(create_call.handle, asked);
+  EXPECT_EQ(refusal(x), status_and_code(400, 20108));
+  std::vector<int> codes;
+  for (const auto& error : x.body().at("errors"))
+    codes.push_back(error.at("code"));
+  EXPECT_THAT(codes, ElementsAre(20108, 20107, 20103, 20101));
+  EXPECT_THAT(engine->calls, IsEmpty());
+  // The rights of a create are needed, too.
+  asked = make_request(create_call, "read");
+  asked.query = {{"validate_only", "true"}};
+  EXPECT_EQ(refusal(call(create_call.handle, asked)),
+            status_and_code(403, 10001));
+}
+
+TEST_F(HandlersTest, KnowsTwoValuesOfValidateOnly) {
+  for (const std::string value : {"", "1", "True", "yes", " true"}) {
+    auto asked = make_request(create_call);
+    asked.query = {{"validate_only", value}};
+    const auto x = call(create_call.handle, asked);
+    EXPECT_EQ(refusal(x), status_and_code(400, 20105)) << value;
+    EXPECT_EQ(x.body().at("errors").at(0).at("message"),
+              "validate_only is '" + value + "'; it must be false or true");
+  }
+  auto asked = make_request(create_call);
+  asked.query = {{"validate_only", "true"}, {"validate_only", "true"}};
+  EXPECT_EQ(refusal(call(create_call.handle, asked)),
+            status_and_code(400, 20105));
+  EXPECT_THAT(engine->calls, IsEmpty());
+}
+
+TEST_F(HandlersTest, ShowsTheDescriptionToEverybody) {
+  const auto x = call(&api::openapi, request{});
+  EXPECT_EQ(x.head.status, 200);
+  EXPECT_EQ(x.body().at("info").at("title"), "edgecap");
+  EXPECT_THAT(gate->calls, IsEmpty());
+}
+
 TEST_F(HandlersTest, ListsWhatTheQueryAsksFor) {
   engine->page->jobs = {engine->record};
   engine->page->total_count = 21;
