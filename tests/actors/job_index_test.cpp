@@ -132,6 +132,12 @@ protected:
     ASSERT_TRUE(done) << done.error().message;
   }
 
+  int schema_version() {
+    return SQLite::Database{file().string()}
+      .execAndGet("PRAGMA user_version")
+      .getInt();
+  }
+
   int count_keys() {
     return SQLite::Database{file().string()}
       .execAndGet("SELECT count(*) FROM idempotency_keys")
@@ -639,15 +645,17 @@ TEST_F(JobIndexTest, KeepsTheYoungestKeysOfAnAccount) {
 // -- earlier versions of the schema -------------------------------------------
 
 TEST_F(JobIndexTest, BringsAnIndexOfVersionOneUpToDate) {
+  const auto current = schema_version();
   index.reset();
   std::filesystem::remove(file());
   {
     SQLite::Database old{file().string(),
                          SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE};
     old.exec(read_file("tests/actors/index_version_1.sql"));
-    ASSERT_EQ(old.execAndGet("PRAGMA user_version").getInt(), 1);
   }
+  ASSERT_EQ(schema_version(), 1);
   open();
+  EXPECT_EQ(schema_version(), current);
   const auto running = index->find("9ee7c0b42f46f3e6b36277641bd76904");
   ASSERT_TRUE(running && *running);
   EXPECT_EQ((*running)->phase, job_phase::capturing);
@@ -657,14 +665,14 @@ TEST_F(JobIndexTest, BringsAnIndexOfVersionOneUpToDate) {
   EXPECT_EQ((*ended)->phase, job_phase::succeeded);
   EXPECT_EQ((*ended)->spec.filter.protocol, 17);
   EXPECT_EQ((*ended)->pcapng_bytes, 156u);
+  EXPECT_EQ((*index->list(query_of(account)))->total_count, 2u);
+  EXPECT_EQ(index->totals()->jobs, 2u);
+  EXPECT_EQ(index->totals()->savefile_bytes, 180u);
   EXPECT_EQ(count_keys(), 0);
   insert_with_key(1, "one");
   open();
   EXPECT_EQ(recalled("one"), 1) << "and stays so";
-  EXPECT_EQ(SQLite::Database{file().string()}
-              .execAndGet("PRAGMA user_version")
-              .getInt(),
-            2);
+  EXPECT_EQ(index->totals()->jobs, 3u);
 }
 
 TEST_F(JobIndexTest, SurvivesAFullDisk) {
