@@ -290,12 +290,6 @@ class Daemon:
         """How many open descriptors it has."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
-    def cpu_s(self):
-        """CPU time that it has used."""
-        with open(f"/proc/{self.pid}/stat", encoding="ascii") as f:
-            fields = f.read().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
     def resident_bytes(self):
         """Its memory."""
         with open(f"/proc/{self.pid}/statm", encoding="ascii") as f:

@@ -11,6 +11,7 @@ import itertools
 import os
 import pathlib
 import resource
+import select
 import signal
 import socket
 import struct
@@ -101,20 +102,16 @@ class Server:
 
     # -- what the kernel says of the process
 
+    def descriptor_numbers(self):
+        return {int(n) for n in os.listdir(f"/proc/{self.process.pid}/fd")}
+
     def descriptors(self):
-        return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+        return len(self.descriptor_numbers())
 
     def next_descriptor(self):
         """The number that its next descriptor will have."""
-        used = {int(n) for n in os.listdir(f"/proc/{self.process.pid}/fd")}
+        used = self.descriptor_numbers()
         return next(n for n in itertools.count() if n not in used)
-
-    def cpu_s(self):
-        """CPU time that it has used."""
-        path = f"/proc/{self.process.pid}/stat"
-        with open(path, encoding="ascii") as f:
-            fields = f.read().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def resident_bytes(self):
         path = f"/proc/{self.process.pid}/statm"
@@ -196,6 +193,13 @@ class Connection:
         except ConnectionResetError:
             pass
         return content
+
+    def is_ended(self):
+        """Whether the server ends the connection; waits for it, and reads
+        nothing."""
+        poll = select.poll()
+        poll.register(self.socket, select.POLLRDHUP | select.POLLHUP)
+        return bool(poll.poll(TIMEOUT_S * 1000))
 
     def read_some(self):
         assert self.incoming.read1(1024)
