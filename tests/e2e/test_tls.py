@@ -27,6 +27,8 @@ from harness.waiting import wait_until
 
 MIB = 1 << 20
 LARGE_BYTES = 2 << 30
+PCAP_HEADER_BYTES = 24
+PCAP_RECORD_BYTES = 16
 # What a client that stands still leaves in buffers: of the kernel for two
 # connections, 6 MiB to receive and 4 to send by default, and of the processes.
 MAX_READ_AHEAD_BYTES = 32 * MIB
@@ -52,12 +54,12 @@ def daemon(link, work):
         yield running
 
 
-def create_when_allowed(api):
-    """Creates a job of one packet as soon as limits.collect has room."""
+def create_when_allowed(api, **fields):
+    """Creates a job as soon as limits.collect has room; returns its id."""
     answers = []
 
     def created():
-        answers.append(api.try_create(packet_limit=1))
+        answers.append(api.try_create(**fields))
         assert answers[-1].status in (200, 429), answers[-1]
         return answers[-1].status == 200
 
@@ -70,7 +72,7 @@ def large(daemon, link):
     """The id and the file of a capture that is larger than a test can make.
     docs/storage.md says where that is, and what the index holds of it."""
     api = daemon.client()
-    job_id = create_when_allowed(api)
+    job_id = create_when_allowed(api, packet_limit=1)
     api.wait_capturing(job_id)
     link.send(packets.ethernet(packets.udp_ipv4(packets.marked(1))))
     api.wait_success(job_id)
@@ -252,6 +254,33 @@ def test_without_a_daemon_the_envelope_says_so(kind, work):
         api = proxy.client()
         answer = api.get(api.base)
         assert (answer.status, answer.codes) == (503, [20306])
+
+
+# -- streams ------------------------------------------------------------------
+
+
+def test_a_stream_shows_packets_while_they_are_captured(proxy, daemon, link):
+    api = proxy.client()
+    direct = daemon.client()
+    job_id = create_when_allowed(direct, packet_limit=3)
+    direct.wait_capturing(job_id)
+    connection = api.connect()
+    connection.request(
+        "GET", api.path(job_id, "/stream"), headers=bearer(TOKEN)
+    )
+    answer = connection.getresponse()
+    assert answer.status == 200
+    savefile = answer.read(PCAP_HEADER_BYTES)
+    for number in range(3):
+        # Each comes before the next is sent: nothing holds it back.
+        frame = packets.ethernet(packets.udp_ipv4(packets.marked(number)))
+        link.send(frame)
+        savefile += answer.read(PCAP_RECORD_BYTES + len(frame))
+        assert savefile.endswith(frame)
+    assert answer.read() == b""
+    connection.close()
+    direct.wait_success(job_id)
+    assert savefile == direct.download(job_id)
 
 
 # -- large downloads ----------------------------------------------------------
