@@ -736,6 +736,17 @@ TEST_F(FrontTest, CountsNoConnectionsOfAProxy) {
   EXPECT_EQ(second.ask("GET", "/hello").status, 200);
 }
 
+TEST_F(FrontTest, CountsNoConnectionsOfATrustedProxy) {
+  options.max_connections_per_address = 1;
+  options.is_proxy = [](const std::string&) { return false; };
+  options.trusted_proxies = {"127.0.0.1"};
+  start();
+  auto first = connect();
+  auto second = connect();
+  EXPECT_EQ(first.ask("GET", "/hello").status, 200);
+  EXPECT_EQ(second.ask("GET", "/hello").status, 200);
+}
+
 TEST_F(FrontTest, RefusesRequestsOverTheLimit) {
   options.max_in_flight = 1;
   start();
