@@ -20,7 +20,7 @@ bool parse(const std::string& address, in6_addr& result) {
 } // namespace
 
 std::string client_network(std::string_view address) {
-  const std::string text{address};
+  std::string text{address};
   in6_addr parsed{};
   if (!parse(text, parsed))
     return text;
