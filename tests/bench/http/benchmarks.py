@@ -198,6 +198,7 @@ SIEGE_MEMORY_MIB = 300
 PACED_PER_SECOND = 200
 PACKETS_PER_SECOND = 1000
 PACKET_PORT = 5000
+CAPTURED_TIMEOUT_S = 60.0
 # Looks at a daemon at rest, whose most is what is normal.
 REST_SAMPLES = 20
 BACK_TO_NORMAL_TIMEOUT_S = 60.0
@@ -244,7 +245,7 @@ class _Capture:
             self._judge()
 
     def _judge(self):
-        self._api.wait_captured(self._id, self.sent)
+        self._api.wait_captured(self._id, self.sent, CAPTURED_TIMEOUT_S)
         self._api.stop(self._id)
         job = self._api.wait_success(self._id)
         report = job["interfaces"][0]

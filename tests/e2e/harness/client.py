@@ -237,7 +237,7 @@ class Client:
         wait_until(lambda: f"capturing: {job}", capturing)
         return job
 
-    def wait_captured(self, job_id, count):
+    def wait_captured(self, job_id, count, timeout_s=10.0):
         """Waits until the job has so many packets; returns the job."""
         job = {}
 
@@ -246,7 +246,7 @@ class Client:
             job.update(self.job(job_id))
             return job["packets_captured"] >= count
 
-        wait_until(lambda: f"{count} packets: {job}", captured)
+        wait_until(lambda: f"{count} packets: {job}", captured, timeout_s)
         return job
 
     def wait_terminal(self, job_id, timeout_s=20.0):
