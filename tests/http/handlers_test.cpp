@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include <any>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <string>
@@ -449,7 +450,8 @@ TEST_F(HandlersTest, ShowsTheGeneralAllowance) {
     EXPECT_EQ(x.header("Ratelimit"), "\"default\";r=7;t=300") << what.name;
     EXPECT_EQ(x.header("Ratelimit-Policy"), "\"default\";q=1200;w=300");
   }
-  EXPECT_EQ(gate->calls, std::vector<std::string>(6, account));
+  EXPECT_EQ(gate->calls,
+            std::vector<std::string>(std::size(operations), account));
 }
 
 TEST_F(HandlersTest, RefusesBeyondTheGeneralAllowance) {
