@@ -570,7 +570,8 @@ TEST_F(HandlersTest, ValidatesAllThatCanBeWrong) {
   const auto x = call(create_call.handle, asked);
   EXPECT_EQ(refusal(x), status_and_code(400, 20108));
   std::vector<int> codes;
-  for (const auto& error : x.body().at("errors"))
+  const auto body = x.body();
+  for (const auto& error : body.at("errors"))
     codes.push_back(error.at("code"));
   EXPECT_THAT(codes, ElementsAre(20108, 20107, 20103, 20101));
   EXPECT_THAT(engine->calls, IsEmpty());
