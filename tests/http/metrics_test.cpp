@@ -66,7 +66,8 @@ metrics_snapshot full_snapshot() {
 } // namespace
 
 TEST(MetricsTest, ShowEveryFact) {
-  const metrics aut{"1.2.3"};
+  metrics aut{"1.2.3"};
+  aut.count_stream(19, 20);
   const auto series = parse(aut.render(full_snapshot()));
   const std::map<std::string, double> expected{
     {R"(edgecap_build_info{version="1.2.3"})", 1},
@@ -101,6 +102,8 @@ TEST(MetricsTest, ShowEveryFact) {
     {"edgecap_http_bodies_open", 16},
     {R"(edgecap_http_connections_ended_total{cause="stalled"})", 17},
     {R"(edgecap_http_connections_ended_total{cause="timeout"})", 18},
+    {R"(edgecap_stream_packets_total{outcome="sent"})", 19},
+    {R"(edgecap_stream_packets_total{outcome="dropped"})", 20},
   };
   EXPECT_EQ(series, expected);
 }
@@ -108,7 +111,9 @@ TEST(MetricsTest, ShowEveryFact) {
 TEST(MetricsTest, LeaveOutWhatIsUnknown) {
   const metrics aut{"1.2.3"};
   const std::map<std::string, double> bare{
-    {R"(edgecap_build_info{version="1.2.3"})", 1}};
+    {R"(edgecap_build_info{version="1.2.3"})", 1},
+    {R"(edgecap_stream_packets_total{outcome="sent"})", 0},
+    {R"(edgecap_stream_packets_total{outcome="dropped"})", 0}};
   EXPECT_EQ(parse(aut.render({})), bare);
   auto now = full_snapshot();
   now.engine.reset();
