@@ -99,7 +99,9 @@ def _interface(body):
     resolution = options.get(9, b"\x06")[0]
     if resolution & 0x80:
         raise ValueError("time stamps in powers of two are not expected")
-    return options[2].decode(), link, snaplen, 10 ** (9 - resolution)
+    # A capture that ended before it had an interface has one without a name.
+    name = options.get(2, b"").decode()
+    return name, link, snaplen, 10 ** (9 - resolution)
 
 
 def read_pcapng(content):
