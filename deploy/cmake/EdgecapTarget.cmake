@@ -5,10 +5,10 @@ if(EDGECAP_CCACHE)
   find_program(CCACHE_PROGRAM ccache)
 endif()
 if(CCACHE_PROGRAM)
-  # Paths below the sources count as relative ones: what one clone compiled
-  # serves the next.
+  # Neither where the sources are nor the locale makes a difference: what one
+  # clone compiled serves the next.
   set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env
-      "CCACHE_BASEDIR=${PROJECT_SOURCE_DIR}" CCACHE_NOHASHDIR=1
+      "CCACHE_BASEDIR=${PROJECT_SOURCE_DIR}" CCACHE_NOHASHDIR=1 CCACHE_SLOPPINESS=locale
       ${CCACHE_PROGRAM})
 endif()
 
