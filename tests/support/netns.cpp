@@ -33,9 +33,9 @@ void check(bool ok, const std::string& attempt) {
     throw_errno(attempt);
 }
 
-int open_own(const char* path) {
-  const auto result = ::open(path, O_RDONLY | O_CLOEXEC);
-  check(result >= 0, std::string{"open "} + path);
+capture::unique_descriptor open_own(const char* path) {
+  capture::unique_descriptor result{::open(path, O_RDONLY | O_CLOEXEC)};
+  check(static_cast<bool>(result), std::string{"open "} + path);
   return result;
 }
 
@@ -60,6 +60,8 @@ bool make_mounts_private() {
 scoped_network_namespace::scoped_network_namespace() {
   network_before_ = open_own("/proc/thread-self/ns/net");
   mounts_before_ = open_own("/proc/thread-self/ns/mnt");
+  root_before_ = open_own("/");
+  directory_before_ = open_own(".");
   check(::unshare(CLONE_NEWNET | CLONE_NEWNS) == 0,
         "make a network namespace for the test (this needs root)");
   check(make_mounts_private(), "make the test's mounts private");
@@ -72,15 +74,17 @@ scoped_network_namespace::scoped_network_namespace() {
 
 scoped_network_namespace::~scoped_network_namespace() {
   // A thread that shares its working directory with others cannot change
-  // mounts; ThreadSanitizer starts such a one. A failure here would leave the
-  // other tests in the wrong namespace.
-  if (::unshare(CLONE_FS) != 0 || ::setns(mounts_before_, CLONE_NEWNS) != 0
-      || ::setns(network_before_, CLONE_NEWNET) != 0) {
+  // mounts; ThreadSanitizer starts such a one. Changing them leads to the root
+  // of the namespace, which in a chroot is not ours. A failure here would leave
+  // the other tests in the wrong namespace.
+  if (::unshare(CLONE_FS) != 0
+      || ::setns(mounts_before_.get(), CLONE_NEWNS) != 0
+      || ::fchdir(root_before_.get()) != 0 || ::chroot(".") != 0
+      || ::fchdir(directory_before_.get()) != 0
+      || ::setns(network_before_.get(), CLONE_NEWNET) != 0) {
     std::perror("leave the test's network namespace");
     std::abort();
   }
-  ::close(mounts_before_);
-  ::close(network_before_);
 }
 
 void scoped_network_namespace::ip(const std::string& arguments) const {

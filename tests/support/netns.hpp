@@ -1,5 +1,7 @@
 #pragma once
 
+#include "capture/descriptor.hpp"
+
 #include <cstddef>
 #include <string>
 #include <vector>
@@ -35,8 +37,10 @@ public:
   void add_veth(const std::string& one, const std::string& other) const;
 
 private:
-  int network_before_ = -1;
-  int mounts_before_ = -1;
+  capture::unique_descriptor network_before_;
+  capture::unique_descriptor mounts_before_;
+  capture::unique_descriptor root_before_;
+  capture::unique_descriptor directory_before_;
 };
 
 /// A tun interface whose wire the test holds. Up after construction; it is
