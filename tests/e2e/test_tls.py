@@ -111,7 +111,7 @@ def curl(proxy, target, *options):
         + ["--cacert", str(proxy.authority.crt), "--interface", CLIENT]
         + ["-H", f"Authorization: Bearer {TOKEN}"]
         + ["-w", "%{stderr}%{http_code}", *options]
-        + [f"https://localhost:{proxy.port}{target}"],
+        + [f"https://127.0.0.1:{proxy.port}{target}"],
         capture_output=True,
         timeout=TIMEOUT_S,
         check=False,
@@ -156,7 +156,7 @@ def test_curl_creates_follows_and_downloads(proxy, link):
 
 def test_the_official_sdk_comes_through(proxy, link):
     sdk.drive(
-        f"https://localhost:{proxy.port}",
+        f"https://127.0.0.1:{proxy.port}",
         link,
         NODE_EXTRA_CA_CERTS=str(proxy.authority.crt),
     )
