@@ -56,7 +56,7 @@ void answer_channel::send_live(response head, std::shared_ptr<live_body> body) {
   if (method_ != method::head && !core_->reserve_download(body))
     return refuse(unavailable(code::overloaded, "Too many downloads are open"));
   core_->observe(to_string(method_), pattern(), head.status, began_);
-  to_->send_live(head, std::move(body));
+  to_->send_live(head, body);
 }
 
 bool answer_channel::peer_gone() const {

@@ -144,7 +144,7 @@ void connection::send(response answer, file_slice file) {
 }
 
 void connection::send_live(const response& head,
-                           std::shared_ptr<live_body> body) {
+                           const std::shared_ptr<live_body>& body) {
   transfer job;
   {
     const lock_type lock(mutex_);
@@ -154,11 +154,12 @@ void connection::send_live(const response& head,
     }
     job.chunked = !is_http_1_0_;
     if (!is_head_)
-      job.live = std::move(body);
+      job.live = body;
   }
   job.head = live_response_head(head, job.chunked);
+  const auto sends_body = job.live != nullptr;
   start(std::move(job), false);
-  if (body)
+  if (!sends_body)
     body->finished(true); // HEAD: there is no more to it.
 }
 

@@ -106,7 +106,7 @@ public:
   void send(response answer, file_slice file);
 
   /// Answers with a body that comes while it is sent, and closes behind it.
-  void send_live(const response& head, std::shared_ptr<live_body> body);
+  void send_live(const response& head, const std::shared_ptr<live_body>& body);
 
   /// Answers with an error instead of waiting for a request, and closes.
   void refuse(const api_error& error);

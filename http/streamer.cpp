@@ -83,7 +83,7 @@ std::string chunk_head(std::size_t size) {
 std::string last_chunk(const live_body& body) {
   std::string result = "0\r\n";
   for (const auto& [name, value] : body.trailers())
-    result += name + ": " + value + "\r\n";
+    result.append(name).append(": ").append(value).append("\r\n");
   return result + "\r\n";
 }
 
