@@ -135,7 +135,10 @@ void job_registry_state::recall(const pending_create_ptr& asked) {
           return;
         }
         const auto* entry = find(record.spec.account_id, record.id);
-        answer(asked, {entry ? entry->record : std::move(record), true});
+        if (entry != nullptr)
+          answer(asked, {entry->record, true});
+        else
+          answer(asked, {std::move(record), true});
       },
       [this, asked](caf::error& err) {
         const auto why = describe(err);
