@@ -114,14 +114,14 @@ streamer::~streamer() {
 void streamer::add(transfer job) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
+    ++active_;
     if (!stopped_) {
-      ++active_;
       inbox_.push_back(std::move(job));
       wake();
       return;
     }
   }
-  conclude(job, false);
+  conclude(std::move(job), false);
 }
 
 void streamer::stop() {
@@ -134,10 +134,8 @@ void streamer::stop() {
     return;
   thread_.join();
   // The thread is gone, and nothing is added any more.
-  for (auto& job : std::exchange(inbox_, {})) {
-    --active_;
-    conclude(job, false);
-  }
+  for (auto& job : std::exchange(inbox_, {}))
+    conclude(std::move(job), false);
 }
 
 void streamer::wake() const {
@@ -346,14 +344,17 @@ void streamer::finish(entry& which, bool complete) {
                    [&which](const entry& e) { return &e == &which; });
   auto job = std::move(position->job);
   open_.erase(position);
-  --active_;
-  conclude(job, complete);
+  conclude(std::move(job), complete);
 }
 
-/// Tells those who care that a transfer is over.
-void streamer::conclude(transfer& job, bool complete) {
+/// Tells those who care that a transfer that was counted is over. What it held
+/// is free by then: who asks again at once finds the place of a download.
+void streamer::conclude(transfer job, bool complete) {
   if (job.live)
     job.live->finished(complete);
+  job.file = {};
+  job.live = nullptr;
+  --active_;
   job.done(complete);
 }
 

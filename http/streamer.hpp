@@ -100,7 +100,7 @@ private:
   send_progress wait_for_piece(entry& which);
   bool watch(entry& which, std::uint32_t events, int operation);
   void finish(entry& which, bool complete);
-  static void conclude(transfer& job, bool complete);
+  void conclude(transfer job, bool complete);
   void give_up_stalled(clock::time_point now);
   void wake() const;
 

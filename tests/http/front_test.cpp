@@ -783,6 +783,14 @@ TEST_F(FrontTest, RefusesDownloadsOverTheLimit) {
   EXPECT_EQ(client.ask("GET", "/slice").body, marker);
 }
 
+TEST_F(FrontTest, FreesADownloadBeforeItsClientKnowsThatItIsOver) {
+  options.max_downloads = 1;
+  start();
+  auto client = connect();
+  for (int i = 0; i < 200; ++i)
+    ASSERT_EQ(client.ask("GET", "/slice").status, 206) << "download " << i;
+}
+
 // -- timeouts -----------------------------------------------------------------
 
 TEST_F(FrontTest, EndsAHeaderThatDoesNotComeInTime) {
