@@ -130,9 +130,10 @@ class Proxy:
         )
         return self
 
-    def reload(self):
-        """Has it read its configuration and certificate again."""
-        self.process.send_signal(self.reload_signal)
+    def renew_certificate(self):
+        """As deploy/tls/README.md has it: a new file, and a reload."""
+        self.authority.issue("server")
+        self.process.send_signal(signal.SIGUSR2)
 
     def stop(self):
         """Ends it and all its processes at once."""
@@ -156,7 +157,11 @@ class Nginx(Proxy):
     """The site in an nginx.conf like Debian's, in a directory of its own."""
 
     name = "nginx"
-    reload_signal = signal.SIGHUP
+
+    def renew_certificate(self):
+        """It looks at each handshake, first for the certificate and then for
+        the key: the key stays the same, or the two might not match."""
+        self.authority.issue("server", keep_key=True)
 
     def _configure(self):
         changes = [
@@ -206,7 +211,6 @@ class Haproxy(Proxy):
     """The shipped file, run as Debian's unit does: a master and its worker."""
 
     name = "haproxy"
-    reload_signal = signal.SIGUSR2
 
     def _configure(self):
         changes = [
