@@ -1,5 +1,7 @@
 #include "actors/job_index.hpp"
 
+#include "actors/index_memory.hpp"
+
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <sqlite3.h>
 
@@ -9,10 +11,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <map>
 #include <stdexcept>
 #include <system_error>
-#include <tuple>
 #include <utility>
 
 namespace edgecap {
@@ -28,6 +28,12 @@ constexpr int busy_timeout_ms = 250;
 
 /// Pages of lists that are remembered, at most; a page has up to 50 records.
 constexpr std::size_t max_remembered_pages = 64;
+
+/// Jobs that are remembered, at most; with one interface each is about 1 KiB.
+constexpr std::size_t max_remembered_jobs = 16384;
+
+/// Pages of the file that SQLite keeps in memory, in KiB.
+constexpr int page_cache_kib = 16384;
 
 /// The schema's history: entry n brings version n to version n + 1. Entries
 /// are never edited, only added.
@@ -364,6 +370,8 @@ void prepare(SQLite::Database& db) {
     throw std::runtime_error("the file system does not support WAL");
   db.exec("PRAGMA synchronous = FULL");
   db.exec("PRAGMA foreign_keys = ON");
+  // Negative: in KiB.
+  db.exec("PRAGMA cache_size = " + std::to_string(-page_cache_kib));
   migrate(db, version);
 }
 
@@ -385,37 +393,6 @@ public:
 
 private:
   SQLite::Database& db_;
-};
-
-/// The pages that were read since the last change. We are the only writer, so
-/// that they are what a new look would find.
-class page_memory {
-public:
-  shared_job_page find(const list_query& query) const {
-    const auto i = pages_.find(key_of(query));
-    return i == pages_.end() ? nullptr : i->second;
-  }
-
-  void add(const list_query& query, shared_job_page page) {
-    if (pages_.size() >= max_remembered_pages)
-      pages_.clear();
-    pages_.emplace(key_of(query), std::move(page));
-  }
-
-  /// Before each change, whatever becomes of it.
-  void forget() {
-    pages_.clear();
-  }
-
-private:
-  using key = std::tuple<std::string, std::string, std::string, std::uint32_t,
-                         std::uint32_t>;
-
-  static key key_of(const list_query& x) {
-    return {x.account_id, x.status, x.type, x.page, x.per_page};
-  }
-
-  std::map<key, shared_job_page> pages_;
 };
 
 /// The SQL condition for one of the API's status words.
@@ -450,8 +427,14 @@ public:
     return *slot;
   }
 
-  void insert(const job_record& x, const std::string& key) {
+  /// Before each change of a job.
+  void forget(const std::string& id) {
     pages.forget();
+    records.forget(id);
+  }
+
+  void insert(const job_record& x, const std::string& key) {
+    forget(x.id);
     SQLite::Transaction transaction{db};
     use statement{prepared(
       insert_job, "INSERT INTO jobs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,"
@@ -477,7 +460,7 @@ public:
   }
 
   void update(const job_record& x) {
-    pages.forget();
+    forget(x.id);
     SQLite::Transaction transaction{db};
     use statement{prepared(
       update_job,
@@ -502,13 +485,15 @@ public:
   }
 
   bool erase(const std::string& id) {
-    pages.forget();
+    forget(id);
     use statement{prepared(delete_job, "DELETE FROM jobs WHERE id = ?")};
     binder{*statement} << id;
     return statement->exec() > 0;
   }
 
   std::optional<job_record> find(const std::string& id) {
+    if (const auto* known = records.find(id))
+      return *known;
     const auto sql = std::string{select_job} + "WHERE id = ?";
     use statement{prepared(select_by_id, sql.c_str())};
     binder{*statement} << id;
@@ -516,6 +501,7 @@ public:
       return std::nullopt;
     auto result = read_job(*statement);
     add_interfaces(result);
+    records.add(result);
     return result;
   }
 
@@ -593,7 +579,8 @@ public:
 
   const std::string path;
   SQLite::Database db;
-  page_memory pages;
+  page_memory pages{max_remembered_pages};
+  record_memory records{max_remembered_jobs};
 
 private:
   /// A key that is here already is too old to be recalled: it gives way.
