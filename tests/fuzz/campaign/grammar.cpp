@@ -201,6 +201,11 @@ void add_credentials(dice& random, request_text& to) {
 
 void add_optional_headers(dice& random, request_text& to) {
   constexpr words<4> keys{"fuzz-1", "fuzz-2", "", "\xC3\xBC"};
+  constexpr words<8> clients{
+    "192.0.2.7",   "2001:db8::1, 127.0.0.1",
+    "unknown",     ", ,",
+    "192.0.2.7:1", "[2001:db8::1]:80, ::ffff:192.0.2.1",
+    "127.0.0.1",   "0x7f.1,\t%lo"};
   const auto sometimes = [&](const char* name, auto value) {
     if (random.one_in(6))
       to.headers.emplace_back(name, value());
@@ -216,6 +221,7 @@ void add_optional_headers(dice& random, request_text& to) {
             [] { return "Sun, 06 Nov 1994 08:49:37 GMT"; });
   sometimes("Idempotency-Key", [&] { return random.pick(keys); });
   sometimes("X-Request-Id", [&] { return random.pick(odd_values); });
+  sometimes("X-Forwarded-For", [&] { return random.pick(clients); });
   sometimes("Traceparent", [] {
     return "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
   });
