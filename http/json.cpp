@@ -1,6 +1,7 @@
 #include "http/json.hpp"
 
 #include <nlohmann/json.hpp>
+#include <spdlog/fmt/fmt.h>
 
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
@@ -8,7 +9,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
-#include <cstdio>
 #include <ctime>
 #include <optional>
 #include <string_view>
@@ -224,12 +224,9 @@ std::string rfc3339(unix_ns time) {
   std::tm utc{};
   gmtime_r(&as_time, &utc);
   // Not strftime, which looks for the time zone's file at each call.
-  std::array<char, 96> text{};
-  const auto size = std::snprintf(
-    text.data(), text.size(), "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ",
-    utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min,
-    utc.tm_sec, static_cast<int>(rest / 1000));
-  return {text.data(), static_cast<std::size_t>(size)};
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:06}Z",
+                     utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
+                     utc.tm_hour, utc.tm_min, utc.tm_sec, rest / 1000);
 }
 
 std::string link_type_name(capture::link_type link) {

@@ -8,7 +8,11 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <functional>
 #include <map>
+#include <mutex>
+#include <shared_mutex>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -150,8 +154,34 @@ void add_front(std::vector<MetricFamily>& to, const front_stats& from) {
 
 } // namespace
 
+/// What one answer counts in.
+struct series {
+  prometheus::Counter* requests;
+  prometheus::Histogram* durations;
+};
+
 class metrics::impl {
 public:
+  /// The same objects as `Family::Add` finds, which looks for them by the hash
+  /// of maps of labels that it is given.
+  series series_of(const std::string& method_name, const std::string& pattern,
+                   int status) {
+    const auto wanted = std::tie(pattern, method_name, status);
+    {
+      const std::shared_lock lock{mutex_};
+      if (const auto i = series_.find(wanted); i != series_.end())
+        return i->second;
+    }
+    const auto route = pattern.empty() ? std::string{"none"} : pattern;
+    const series result{&requests.Add({{"route", route},
+                                       {"method", method_name},
+                                       {"code", std::to_string(status)}}),
+                        &durations.Add({{"route", route}}, latency_bounds)};
+    const std::unique_lock lock{mutex_};
+    series_.emplace(wanted, result);
+    return result;
+  }
+
   prometheus::Registry registry;
   prometheus::Family<prometheus::Counter>& requests
     = prometheus::BuildCounter()
@@ -176,6 +206,13 @@ public:
         .Name("edgecap_build_info")
         .Help("Constant 1, labelled with the version.")
         .Register(registry);
+
+private:
+  /// Compares with a tuple of references, so that a look-up copies nothing.
+  using key = std::tuple<std::string, std::string, int>;
+
+  std::shared_mutex mutex_;
+  std::map<key, series, std::less<>> series_; ///< Guarded by mutex_.
 };
 
 metrics::metrics(const std::string& version) : impl_(std::make_unique<impl>()) {
@@ -187,14 +224,9 @@ metrics::~metrics() = default;
 void metrics::observe(const std::string& method_name,
                       const std::string& pattern, int status,
                       std::chrono::nanoseconds duration) {
-  const auto route = pattern.empty() ? std::string{"none"} : pattern;
-  impl_->requests
-    .Add({{"route", route},
-          {"method", method_name},
-          {"code", std::to_string(status)}})
-    .Increment();
-  impl_->durations.Add({{"route", route}}, latency_bounds)
-    .Observe(std::chrono::duration<double>(duration).count());
+  const auto counted = impl_->series_of(method_name, pattern, status);
+  counted.requests->Increment();
+  counted.durations->Observe(std::chrono::duration<double>(duration).count());
 }
 
 void metrics::count_stream(std::uint64_t sent, std::uint64_t dropped) {
