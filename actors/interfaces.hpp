@@ -19,6 +19,11 @@ using rate_limiter_actor = caf::typed_actor<
   // INTERNAL: Forgets accounts that are at full allowance again.
   caf::reacts_to<atom::tick>>;
 
+/// Who remembers jobs and so has to learn which ones are gone.
+using expiry_sink_actor = caf::typed_actor<
+  // STORAGE has removed a job because of its age or for its space.
+  caf::reacts_to<atom::expired, std::string>>;
+
 /// The STORAGE actor interface. The only owner of the index and of the files.
 using storage_actor = caf::typed_actor<
   // Adds a new job, and the idempotency key that it was asked for with, if it
@@ -49,6 +54,9 @@ using storage_actor = caf::typed_actor<
                   savefile_format>::with<savefile>,
   // Returns what is stored.
   caf::replies_to<atom::stats>::with<storage_stats>,
+  // Tells somebody from now on of each job that it removes by itself; before,
+  // in the order of messages, it has answered whatever was asked of that job.
+  caf::reacts_to<atom::expired, expiry_sink_actor>,
   // INTERNAL: Goes on with the oldest unfinished seal, one slice.
   caf::reacts_to<atom::work>,
   // INTERNAL: Applies retention.
@@ -101,7 +109,7 @@ using job_actor = batch_sink_actor::extend<
   caf::reacts_to<atom::deadline, job_phase>>;
 
 /// The JOB REGISTRY actor interface: the front door of the engine.
-using job_registry_actor = caf::typed_actor<
+using job_registry_actor = expiry_sink_actor::extend<
   // Admits, persists and starts a job. With an idempotency key that is not
   // empty, an account's second request is answered with the job of its first.
   caf::replies_to<atom::create, job_spec, std::string>::with<creation>,
@@ -135,6 +143,7 @@ using job_registry_actor = caf::typed_actor<
 // Handles that stand in messages themselves.
 CAF_BEGIN_TYPE_ID_BLOCK(edgecap_handles, caf::id_block::edgecap::end)
   CAF_ADD_TYPE_ID(edgecap_handles, (edgecap::batch_sink_actor))
+  CAF_ADD_TYPE_ID(edgecap_handles, (edgecap::expiry_sink_actor))
   CAF_ADD_TYPE_ID(edgecap_handles, (edgecap::sampler_actor))
   CAF_ADD_TYPE_ID(edgecap_handles, (std::vector<edgecap::sampler_spec>))
 CAF_END_TYPE_ID_BLOCK(edgecap_handles)

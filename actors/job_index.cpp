@@ -1,6 +1,6 @@
 #include "actors/job_index.hpp"
 
-#include "actors/index_memory.hpp"
+#include "actors/page_memory.hpp"
 
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <sqlite3.h>
@@ -28,9 +28,6 @@ constexpr int busy_timeout_ms = 250;
 
 /// Pages of lists that are remembered, at most; a page has up to 50 records.
 constexpr std::size_t max_remembered_pages = 64;
-
-/// Jobs that are remembered, at most; with one interface each is about 1 KiB.
-constexpr std::size_t max_remembered_jobs = 16384;
 
 /// Pages of the file that SQLite keeps in memory, in KiB.
 constexpr int page_cache_kib = 16384;
@@ -427,14 +424,8 @@ public:
     return *slot;
   }
 
-  /// Before each change of a job.
-  void forget(const std::string& id) {
-    pages.forget();
-    records.forget(id);
-  }
-
   void insert(const job_record& x, const std::string& key) {
-    forget(x.id);
+    pages.forget();
     SQLite::Transaction transaction{db};
     use statement{prepared(
       insert_job, "INSERT INTO jobs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,"
@@ -460,7 +451,7 @@ public:
   }
 
   void update(const job_record& x) {
-    forget(x.id);
+    pages.forget();
     SQLite::Transaction transaction{db};
     use statement{prepared(
       update_job,
@@ -485,15 +476,13 @@ public:
   }
 
   bool erase(const std::string& id) {
-    forget(id);
+    pages.forget();
     use statement{prepared(delete_job, "DELETE FROM jobs WHERE id = ?")};
     binder{*statement} << id;
     return statement->exec() > 0;
   }
 
   std::optional<job_record> find(const std::string& id) {
-    if (const auto* known = records.find(id))
-      return *known;
     const auto sql = std::string{select_job} + "WHERE id = ?";
     use statement{prepared(select_by_id, sql.c_str())};
     binder{*statement} << id;
@@ -501,7 +490,6 @@ public:
       return std::nullopt;
     auto result = read_job(*statement);
     add_interfaces(result);
-    records.add(result);
     return result;
   }
 
@@ -580,7 +568,6 @@ public:
   const std::string path;
   SQLite::Database db;
   page_memory pages{max_remembered_pages};
-  record_memory records{max_remembered_jobs};
 
 private:
   /// A key that is here already is too old to be recalled: it gives way.

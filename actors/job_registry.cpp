@@ -343,7 +343,7 @@ caf::result<job_record> job_registry_state::stop(const std::string& account,
     return entry->record;
   }
   // A terminal job: stopping it again changes nothing.
-  return self->delegate(peers.storage, atom::get_v, account, id);
+  return get(account, id);
 }
 
 caf::result<caf::ok_atom> job_registry_state::erase(const std::string& account,
@@ -362,8 +362,12 @@ void job_registry_state::erase_stored(const std::string& account,
                                       const std::string& id,
                                       const ok_promise& promise) {
   self->request(peers.storage, request_timeout, atom::erase_v, account, id)
-    .then([promise](caf::ok_atom) { promise.deliver(caf::ok_atom_v); },
-          [promise](caf::error& err) { promise.deliver(std::move(err)); });
+    .then(
+      [this, promise, id](caf::ok_atom) {
+        remembered.forget(id);
+        promise.deliver(caf::ok_atom_v);
+      },
+      [promise](caf::error& err) { promise.deliver(std::move(err)); });
 }
 
 caf::result<caf::ok_atom> job_registry_state::shutdown() {
@@ -389,6 +393,26 @@ void job_registry_state::answer_shutdown_if_done() {
 }
 
 // -- looking ------------------------------------------------------------------
+
+caf::result<job_record> job_registry_state::get(const std::string& account,
+                                                const std::string& id) {
+  if (auto* entry = find(account, id))
+    return entry->record;
+  const auto* known = remembered.find(id);
+  if (known != nullptr && known->spec.account_id == account)
+    return *known;
+  guarded_promise<job_record> promise{
+    self->make_response_promise<job_record>()};
+  self->request(peers.storage, request_timeout, atom::get_v, account, id)
+    .then(
+      [this, promise](const job_record& record) {
+        if (is_terminal(record.phase))
+          remembered.add(record);
+        promise.deliver(record);
+      },
+      [promise](caf::error& err) { promise.deliver(std::move(err)); });
+  return promise.raw();
+}
 
 caf::result<caf::ok_atom> job_registry_state::follow(const std::string& account,
                                                      const std::string& id,
@@ -489,17 +513,18 @@ job_registry(job_registry_actor::stateful_pointer<job_registry_state> self,
     self->state.job_died(down.source, down.reason);
   });
   self->state.init(std::move(options), std::move(peers));
+  self->send(self->state.peers.storage, atom::expired_v,
+             expiry_sink_actor{self});
   self->delayed_send(self, settle_interval, atom::tick_v);
   return {
+    [self](atom::expired, const std::string& id) {
+      self->state.remembered.forget(id);
+    },
     [self](atom::create, job_spec& spec, std::string& key) {
       return self->state.create(std::move(spec), std::move(key));
     },
-    [self](atom::get, const std::string& account,
-           const std::string& id) -> caf::result<job_record> {
-      if (auto* entry = self->state.find(account, id))
-        return entry->record;
-      return self->delegate(self->state.peers.storage, atom::get_v, account,
-                            id);
+    [self](atom::get, const std::string& account, const std::string& id) {
+      return self->state.get(account, id);
     },
     [self](atom::list,
            const list_query& query) -> caf::result<shared_job_page> {

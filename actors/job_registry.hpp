@@ -3,10 +3,12 @@
 #include "actors/actor_support.hpp"
 #include "actors/interfaces.hpp"
 #include "actors/job.hpp"
+#include "actors/record_memory.hpp"
 
 #include <caf/error.hpp>
 #include <caf/typed_event_based_actor.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -18,6 +20,10 @@
 #include <vector>
 
 namespace edgecap {
+
+/// Finished jobs that are remembered, at most. With one interface each takes
+/// about 800 bytes: 100 MiB if clients ask for as many.
+inline constexpr std::size_t max_remembered_jobs = 131072;
 
 struct job_registry_options {
   std::set<std::string> systems;    ///< That a job may name.
@@ -105,6 +111,10 @@ struct job_registry_state {
   caf::result<caf::ok_atom> follow(const std::string& account,
                                    const std::string& id, follower_ptr who);
 
+  /// Returns a job of an account, running or finished.
+  caf::result<job_record> get(const std::string& account,
+                              const std::string& id);
+
   /// The running job of that account, or nullptr.
   running_job* find(const std::string& account, const std::string& id);
 
@@ -119,6 +129,9 @@ struct job_registry_state {
   job_registry_options options;
   job_registry_peers peers;
   std::unordered_map<std::string, running_job> running;
+  /// Finished jobs that were asked for. They change no more, but may be
+  /// removed: by us, or by storage, which says so.
+  record_memory remembered{max_remembered_jobs};
   std::uint32_t creating = 0; ///< Jobs that are admitted, but not durable yet.
   /// Creates under way that have a key, by account and key.
   std::map<std::pair<std::string, std::string>, pending_create_ptr> keyed;

@@ -167,6 +167,7 @@ CAF_BEGIN_TYPE_ID_BLOCK(edgecap, caf::first_custom_type_id)
   CAF_ADD_ATOM(edgecap, edgecap::atom, fail, "fail")
   CAF_ADD_ATOM(edgecap, edgecap::atom, work, "work")
   CAF_ADD_ATOM(edgecap, edgecap::atom, sweep, "sweep")
+  CAF_ADD_ATOM(edgecap, edgecap::atom, expired, "expired")
 
 CAF_END_TYPE_ID_BLOCK(edgecap)
 

@@ -408,6 +408,8 @@ void storage_state::remove(const std::string& id) {
       .error();
     return;
   }
+  if (expiry_sink)
+    self->send(expiry_sink, atom::expired_v, id);
   drop_files(parts, id);
   ++expired_jobs;
   log_event{"storage-job-expired"}.with("job", id).info();
@@ -507,6 +509,9 @@ storage(storage_actor::stateful_pointer<storage_state> self,
       return self->state.download(account, id, format);
     },
     [self](atom::stats) { return self->state.stats(); },
+    [self](atom::expired, const expiry_sink_actor& sink) {
+      self->state.expiry_sink = sink;
+    },
     [self](atom::work) { self->state.seal_slice(); },
     [self](atom::sweep) { self->state.sweep(); },
   };

@@ -127,6 +127,7 @@ struct storage_state {
   /// Jobs of an earlier process whose end the index has refused so far.
   std::deque<std::string> unresolved;
   std::uint64_t expired_jobs = 0;
+  expiry_sink_actor expiry_sink; ///< Null until somebody wants to know.
 
   static inline const char* name = "storage";
 

@@ -530,6 +530,46 @@ TEST_F(Engine, RefusesADownloadThatIsNotReady) {
   EXPECT_EQ(failure_of(answer).code, errc::not_ready);
 }
 
+TEST_F(Engine, RemembersAFinishedJobThatWasAskedFor) {
+  const auto job = create(spec(5));
+  host.on("eth0").deliver_packets(5);
+  run();
+  EXPECT_EQ(get(job.id).phase, job_phase::succeeded);
+  disk->records.clear();
+  EXPECT_EQ(get(job.id).packets_captured, 5u) << "storage was asked again";
+  EXPECT_EQ(failure_of(ask<job_record>(registry, atom::get_v,
+                                       std::string{other_account}, job.id))
+              .code,
+            errc::unknown_job);
+}
+
+TEST_F(Engine, ForgetsAJobThatRetentionRemoves) {
+  const auto job = create(spec(5));
+  host.on("eth0").deliver_packets(5);
+  run();
+  EXPECT_EQ(get(job.id).phase, job_phase::succeeded);
+  disk->expiring = {job.id};
+  caf::anon_send(storage, atom::sweep_v);
+  run();
+  EXPECT_EQ(failure_of(ask<job_record>(registry, atom::get_v,
+                                       std::string{account}, job.id))
+              .code,
+            errc::unknown_job);
+}
+
+TEST_F(Engine, ForgetsAJobThatAClientRemoves) {
+  const auto job = create(spec(5));
+  host.on("eth0").deliver_packets(5);
+  run();
+  EXPECT_EQ(get(job.id).phase, job_phase::succeeded);
+  EXPECT_TRUE(
+    ask<caf::ok_atom>(registry, atom::erase_v, std::string{account}, job.id));
+  EXPECT_EQ(failure_of(ask<job_record>(registry, atom::get_v,
+                                       std::string{account}, job.id))
+              .code,
+            errc::unknown_job);
+}
+
 TEST_F(Engine, RemovesARunningJobOnceItHasEnded) {
   const auto job = create(spec());
   host.on("eth0").hold_on_stop();

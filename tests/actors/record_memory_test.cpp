@@ -1,8 +1,7 @@
-#include "actors/index_memory.hpp"
+#include "actors/record_memory.hpp"
 
 #include <gtest/gtest.h>
 
-#include <memory>
 #include <string>
 
 namespace edgecap::test {
@@ -38,7 +37,15 @@ TEST(RecordMemory, ForgetsWhatWasNotUsedForLongest) {
   EXPECT_EQ(aut.size(), 2u);
 }
 
-TEST(RecordMemory, ForgetsWhatChanges) {
+TEST(RecordMemory, ReplacesWhatItKnew) {
+  record_memory aut{2};
+  aut.add(record_of("a", 7));
+  aut.add(record_of("a", 8));
+  EXPECT_EQ(aut.find("a")->packets_captured, 8u);
+  EXPECT_EQ(aut.size(), 1u);
+}
+
+TEST(RecordMemory, ForgetsWhatIsGone) {
   record_memory aut{2};
   aut.add(record_of("a"));
   aut.add(record_of("b"));
@@ -47,33 +54,6 @@ TEST(RecordMemory, ForgetsWhatChanges) {
   EXPECT_EQ(aut.find("a"), nullptr);
   EXPECT_NE(aut.find("b"), nullptr);
   EXPECT_EQ(aut.size(), 1u);
-}
-
-TEST(PageMemory, TellsQueriesApartAndForgetsAll) {
-  page_memory aut{2};
-  list_query one;
-  one.account_id = "a";
-  auto other = one;
-  other.page = 2;
-  const auto page = std::make_shared<const job_page>();
-  aut.add(one, page);
-  EXPECT_EQ(aut.find(one), page);
-  EXPECT_EQ(aut.find(other), nullptr);
-  aut.forget();
-  EXPECT_EQ(aut.find(one), nullptr);
-}
-
-TEST(PageMemory, HoldsNoMoreThanItsCapacity) {
-  page_memory aut{2};
-  list_query query;
-  const auto page = std::make_shared<const job_page>();
-  for (std::uint32_t i = 1; i <= 3; ++i) {
-    query.page = i;
-    aut.add(query, page);
-  }
-  EXPECT_NE(aut.find(query), nullptr);
-  query.page = 1;
-  EXPECT_EQ(aut.find(query), nullptr);
 }
 
 } // namespace edgecap::test

@@ -1163,6 +1163,25 @@ TEST_F(StorageTest, RemovesJobsByAge) {
   EXPECT_FALSE(known(3));
 }
 
+TEST_F(StorageTest, TellsOfTheJobsThatItRemoves) {
+  options.max_age = std::chrono::hours{1};
+  start();
+  std::vector<std::string> told;
+  const auto sink
+    = track(sys.spawn([&told]() -> expiry_sink_actor::behavior_type {
+        return {[&told](atom::expired, const std::string& id) {
+          told.push_back(id);
+        }};
+      }));
+  caf::anon_send(aut, atom::expired_v, sink);
+  finished(1);
+  finished(2);
+  EXPECT_TRUE(
+    ask<caf::ok_atom>(aut, atom::erase_v, std::string{account}, id_of(2)));
+  advance(std::chrono::minutes{61}, std::chrono::minutes{1});
+  EXPECT_THAT(told, ElementsAre(id_of(1))) << "the other was a client's wish";
+}
+
 TEST_F(StorageTest, RemovesTheOldestWhenThereIsTooMuch) {
   start();
   const auto one = finished(1);

@@ -175,6 +175,7 @@ fake_registry(job_registry_actor::pointer self,
     [](atom::progress, const job_record&) {},
     [](atom::finished, const job_record&, bool) {},
     [](atom::tick) {},
+    [](atom::expired, const std::string&) {},
   };
 }
 
@@ -223,6 +224,7 @@ fake_disk(storage_actor::pointer self,
         savefile_format) -> caf::result<savefile> { return refuse(); },
     [=](atom::stats) { return st->answer(self, "stats", st->stats); },
     [](atom::work) {},
+    [](atom::expired, const expiry_sink_actor&) {},
     [](atom::sweep) {},
   };
 }

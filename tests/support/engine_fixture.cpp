@@ -46,6 +46,7 @@ void engine_fixture::start_engine() {
   local = spawn(node, node_opts);
   registry = spawn(job_registry, registry_opts,
                    job_registry_peers{limiter, storage, {local}});
+  run(); // what they tell each other at the start
 }
 
 job_spec engine_fixture::spec(std::uint32_t packet_limit,

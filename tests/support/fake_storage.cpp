@@ -37,6 +37,7 @@ storage_actor::behavior_type fake_storage(storage_actor::pointer self,
              ? nullptr
              : &i->second;
   };
+  const auto sink = std::make_shared<expiry_sink_actor>();
   return {
     [self, st](atom::insert, const job_record& record,
                const std::string& key) -> caf::result<caf::ok_atom> {
@@ -148,7 +149,13 @@ storage_actor::behavior_type fake_storage(storage_actor::pointer self,
         for (auto& promise : std::exchange(*promises, {}))
           promise.deliver(caf::ok_atom_v);
     },
-    [](atom::sweep) {},
+    [sink](atom::expired, const expiry_sink_actor& who) { *sink = who; },
+    [self, st, sink](atom::sweep) {
+      for (const auto& id : std::exchange(st->expiring, {})) {
+        st->records.erase(id);
+        self->send(*sink, atom::expired_v, id);
+      }
+    },
   };
 }
 

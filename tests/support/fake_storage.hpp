@@ -30,6 +30,8 @@ struct storage_script {
   bool hold_appends = false;
   /// Seals are never answered.
   bool hold_seals = false;
+  /// Jobs that retention removes at the next `sweep`.
+  std::vector<std::string> expiring;
 
   // -- contents ---------------------------------------------------------------
 
