@@ -12,7 +12,8 @@ class Report:
     In a smoke run figures are shown, not judged.
     """
 
-    def __init__(self, smoke):
+    def __init__(self, name, smoke):
+        self.name = name
         self.smoke = smoke
         self.missed = []
         self.content = {
@@ -71,8 +72,8 @@ class Report:
                 json.dump(self.content, f, indent=2)
         print()
         if self.smoke:
-            print("http benchmarks, smoke: every answer and byte was right")
+            print(f"{self.name} benchmarks, smoke: every byte was right")
         elif self.missed:
-            print(f"http benchmarks: MISSED {', '.join(self.missed)}")
+            print(f"{self.name} benchmarks: MISSED {', '.join(self.missed)}")
         else:
-            print("http benchmarks: every figure is kept")
+            print(f"{self.name} benchmarks: every figure is kept")
