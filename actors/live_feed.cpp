@@ -27,8 +27,10 @@ packet_batch to_sll2(const packet_batch& from) {
       bytes.assign(changed.link_header.begin(), changed.link_header.end());
       const auto* payload = data + changed.skipped_bytes;
       bytes.insert(bytes.end(), payload, payload + rest);
-      result.append(header.time(), bytes.data(), changed.captured_length,
-                    changed.original_length);
+      auto record = header;
+      record.captured_length = changed.captured_length;
+      record.original_length = changed.original_length;
+      result.append(record, bytes.data());
     });
   return result.take();
 }

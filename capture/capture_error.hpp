@@ -13,7 +13,7 @@ enum class capture_errc {
   interface_down,        ///< The interface exists but is not up.
   not_permitted,         ///< The process lacks CAP_NET_RAW.
   bad_filter,            ///< The filter contradicts itself or is too long.
-  unsupported_link_type, ///< No filter or merge is defined for the link type.
+  unsupported_link_type, ///< No merge is defined for the link type.
   io,                    ///< A system call failed; the text has its words.
   bad_savefile,          ///< A savefile is cut or not a savefile.
 };

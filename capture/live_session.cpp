@@ -196,7 +196,7 @@ void live_session::begin() {
 
 void live_session::read_round() {
   round_bytes_ = 0;
-  auto ok = interface_->read(*this);
+  interface_->read([this](const packet_view& x) { return on_packet(x); });
   flush();
   take_kernel_counts();
   publish();
@@ -204,8 +204,6 @@ void live_session::read_round() {
     finish();
     return;
   }
-  if (!ok)
-    drain(std::move(ok.error()));
   if (phase_ == phase::draining)
     advance_drain();
   if (phase_ != phase::ended && credit_ <= 0)
@@ -213,17 +211,13 @@ void live_session::read_round() {
 }
 
 bool live_session::on_packet(const packet_view& packet) {
-  const auto size = sizeof(record_header) + packet.captured_length;
+  const auto size = sizeof packet.header + packet.header.captured_length;
   ++packets_read_;
   round_bytes_ += size;
-  if (packet.time <= options_.not_after) {
-    const auto append = [&] {
-      return builder_->append(packet.time, packet.data, packet.captured_length,
-                              packet.original_length);
-    };
-    if (!append()) {
+  if (packet.header.time() <= options_.not_after) {
+    if (!builder_->append(packet.header, packet.data)) {
       flush();
-      append(); // An empty batch takes any packet.
+      builder_->append(packet.header, packet.data); // It is empty: takes any.
     }
     credit_ -= static_cast<std::int64_t>(size);
     ++delivered_;

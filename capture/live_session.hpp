@@ -22,8 +22,7 @@ namespace edgecap::capture {
 /// Its phases: opening → capturing → draining → ended; the third is left out
 /// when there is nothing to wait for.
 class live_session : public reactor::client,
-                     public std::enable_shared_from_this<live_session>,
-                     private packet_sink {
+                     public std::enable_shared_from_this<live_session> {
 public:
   /// What a session needs of `live_capture`, and what has to outlive it.
   struct services {
@@ -77,7 +76,7 @@ private:
     std::optional<opened_interface> opened;
   };
 
-  bool on_packet(const packet_view& packet) override;
+  bool on_packet(const packet_view& packet);
 
   void post_opened(opened_interface result);
   void begin();

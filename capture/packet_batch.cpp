@@ -40,20 +40,16 @@ batch_builder::batch_builder(link_type link, std::size_t capacity_bytes)
   batch_.link_ = link;
 }
 
-bool batch_builder::append(unix_ns time, const std::byte* data,
-                           std::uint32_t captured_length,
-                           std::uint32_t original_length) {
+bool batch_builder::append(const record_header& header, const std::byte* data) {
   const auto used = batch_.size_bytes_;
-  const auto needed = used + sizeof(record_header) + captured_length;
+  const auto needed = used + sizeof header + header.captured_length;
   if (needed > buffer_bytes_ && !grow(needed))
     return false;
-  const record_header header{static_cast<std::uint32_t>(time / 1'000'000'000),
-                             static_cast<std::uint32_t>(time % 1'000'000'000),
-                             captured_length, original_length};
   auto* pos = buffer_.get() + used;
   std::memcpy(pos, &header, sizeof header);
-  if (captured_length > 0)
-    std::memcpy(pos + sizeof header, data, captured_length);
+  if (header.captured_length > 0)
+    std::memcpy(pos + sizeof header, data, header.captured_length);
+  const auto time = header.time();
   if (empty())
     batch_.first_time_ = time;
   else if (time < batch_.last_time_)

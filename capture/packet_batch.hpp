@@ -29,6 +29,14 @@ struct record_header {
   std::uint32_t captured_length = 0; ///< Bytes that follow.
   std::uint32_t original_length = 0; ///< Bytes on the wire.
 
+  /// @pre `time` is not negative and its seconds fit 32 bits, as in a savefile.
+  static record_header of(unix_ns time, std::uint32_t captured_length,
+                          std::uint32_t original_length) {
+    return {static_cast<std::uint32_t>(time / 1'000'000'000),
+            static_cast<std::uint32_t>(time % 1'000'000'000), captured_length,
+            original_length};
+  }
+
   /// Time stamp of the record.
   unix_ns time() const {
     return static_cast<unix_ns>(seconds) * 1'000'000'000 + nanoseconds;
@@ -132,11 +140,9 @@ public:
 
   /// Appends one record. Returns false, and appends nothing, if the batch has
   /// records already and no room for this one: take it and append again.
-  /// @pre `captured_length` bytes are readable at `data`.
-  /// @pre `time` is not negative and its seconds fit 32 bits, as in a savefile.
+  /// @pre `header.captured_length` bytes are readable at `data`.
   /// @throws std::bad_alloc
-  bool append(unix_ns time, const std::byte* data,
-              std::uint32_t captured_length, std::uint32_t original_length);
+  bool append(const record_header& header, const std::byte* data);
 
   bool empty() const {
     return batch_.packets_ == 0;

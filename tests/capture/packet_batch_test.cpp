@@ -24,9 +24,9 @@ struct packet {
 };
 
 bool append(batch_builder& builder, const packet& x) {
-  return builder.append(x.time, x.data.data(),
-                        static_cast<std::uint32_t>(x.data.size()),
-                        x.original_length);
+  const auto length = static_cast<std::uint32_t>(x.data.size());
+  return builder.append(record_header::of(x.time, length, x.original_length),
+                        x.data.data());
 }
 
 packet packet_of(std::size_t size, unix_ns time, unsigned value = 7) {

@@ -143,7 +143,8 @@ packet_batch make_batch(std::uint32_t n, unix_ns time, link_type link) {
   const std::array<std::byte, length> packet{};
   batch_builder builder{link, n * (sizeof(record_header) + length)};
   for (std::uint32_t i = 0; i < n; ++i)
-    builder.append(time + unix_ns{i} * 1000, packet.data(), length, length);
+    builder.append(record_header::of(time + unix_ns{i} * 1000, length, length),
+                   packet.data());
   return builder.take();
 }
 

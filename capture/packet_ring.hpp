@@ -1,0 +1,128 @@
+#pragma once
+
+#include "capture/capture_error.hpp"
+#include "capture/descriptor.hpp"
+#include "capture/filter.hpp"
+#include "capture/packet_batch.hpp"
+
+#include <linux/if_packet.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace edgecap::capture {
+
+/// A packet as the kernel handed it over. The bytes are valid during the call
+/// that shows it.
+struct packet_view {
+  record_header header;
+  const std::byte* data = nullptr; ///< `header.captured_length` bytes.
+};
+
+/// What a ring is for.
+struct ring_options {
+  std::string interface;        ///< For messages.
+  unsigned interface_index = 0; ///< In the caller's network namespace.
+  /// `ethernet`, `linux_sll` (the kernel takes the link layer away, the ring
+  /// puts LINUX_SLL's header in its place), or what the interface has,
+  /// untouched.
+  link_type link = link_type::ethernet;
+  std::uint32_t snaplen_bytes = 262144;
+  std::uint32_t ring_bytes = 2u << 20;
+  std::uint32_t wake_interval_ms = 20;
+  bool promiscuous = false;
+  /// The kernel shows no outgoing packets: where each comes in again.
+  bool incoming_only = false;
+};
+
+/// What the kernel counted on a packet socket between two looks.
+struct kernel_counts {
+  std::uint64_t taken = 0;   ///< Accepted by the filter and put into the ring.
+  std::uint64_t dropped = 0; ///< Accepted, but the ring was full.
+};
+
+/// A packet socket with a ring in memory that the kernel shares with us:
+/// packet(7), TPACKET_V3 (Documentation/networking/packet_mmap.rst in the
+/// kernel's sources). Used by one thread at a time.
+///
+/// The kernel fills one block after another and hands each over when it is
+/// full, or a wake interval after its first packet. The socket is bound when
+/// filter and ring are there, so that nothing but what the filter accepts is
+/// ever in it.
+class packet_ring {
+public:
+  /// Opens the ring. The kernel waits for an RCU grace period meanwhile: some
+  /// ten milliseconds.
+  /// @param filter What is captured, and how many bytes of it.
+  static expected<packet_ring> open(const ring_options& options,
+                                    const bpf_program& filter);
+
+  packet_ring(packet_ring&& other) noexcept;
+  packet_ring& operator=(packet_ring&&) = delete;
+
+  /// Waits for a grace period, too. The kernel then takes back promiscuous
+  /// mode.
+  ~packet_ring();
+
+  /// Becomes readable when there is a block, and reports an error when the
+  /// interface goes away or down.
+  int descriptor() const {
+    return socket_.get();
+  }
+
+  /// Calls `f(const packet_view&)` for each packet until there are no more or
+  /// it returns false; what is left stays in the ring.
+  template <class F>
+  void read(F&& f) {
+    while (left_ > 0 || next_block()) {
+      const auto packet = take();
+      const auto more = f(packet);
+      // Only now: the kernel may write over it.
+      if (left_ == 0)
+        release_block();
+      if (!more)
+        return;
+    }
+  }
+
+  /// Replaces the filter. Packets that the kernel is processing on another CPU
+  /// at this moment may still have met the old one.
+  expected<void> attach(const bpf_program& filter);
+
+  /// Counts since the last call.
+  kernel_counts take_counts();
+
+private:
+  packet_ring(unique_descriptor socket, const ring_options& options);
+
+  expected<void> set_up(const ring_options& options, const bpf_program& filter);
+  expected<void> map(const ring_options& options);
+  expected<void> bind(const ring_options& options);
+  expected<void> set_option(int name, const void* value, std::size_t size,
+                            const char* what);
+
+  bool next_block();
+  void release_block();
+  packet_view take();
+  std::byte* put_vlan_tag_back(const tpacket3_hdr& header, std::byte* data);
+  std::byte* put_cooked_header(const tpacket3_hdr& header, std::byte* data);
+
+  tpacket_block_desc* block() const {
+    return reinterpret_cast<tpacket_block_desc*>(memory_
+                                                 + current_ * block_bytes_);
+  }
+
+  unique_descriptor socket_;
+  std::string name_;
+  link_type link_;
+  std::uint32_t snaplen_bytes_;
+  std::byte* memory_ = nullptr;
+  std::size_t block_bytes_ = 0;
+  std::size_t blocks_ = 0;
+  std::size_t current_ = 0;   ///< Block that is read or is the next to come.
+  std::uint32_t left_ = 0;    ///< Packets of it that were not yet taken.
+  std::byte* next_ = nullptr; ///< The first of them.
+};
+
+} // namespace edgecap::capture
