@@ -321,6 +321,10 @@ savefile_store::open_merge(const std::string& id,
                            bool pcapng, capture::time_precision precision) {
   if (auto cut = cut_off_torn_tails(id); !cut)
     return tl::unexpected<store_error>{cut.error()};
+  // A crash may have left one that is a link to a run: to write to it would be
+  // to write to the run.
+  if (auto gone = discard_parts(id); !gone)
+    return tl::unexpected<store_error>{gone.error()};
   for (const auto& [run, info] : runs(id)) {
     const auto input = inputs.find(run);
     if (input == inputs.end())
@@ -344,6 +348,29 @@ savefile_store::open_merge(const std::string& id,
   if (!opened)
     return store_failure(store_errc::unavailable, opened.error().message);
   return std::move(*opened);
+}
+
+stored<std::optional<std::uint64_t>>
+savefile_store::link_only_run(const std::string& id) {
+  const auto all = runs(id);
+  if (all.size() != 1 || !all.begin()->second.ordered)
+    return std::nullopt;
+  if (auto cut = cut_off_torn_tails(id); !cut)
+    return tl::unexpected<store_error>{cut.error()};
+  const auto run = all.begin()->first;
+  const auto file = run_path(id, run);
+  const auto part = part_path(id, savefile_format::pcap);
+  if (auto removed = remove_file(part); !removed)
+    return tl::unexpected<store_error>{removed.error()};
+  const unique_descriptor fd{
+    ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)};
+  if (!fd || ::fsync(fd.get()) != 0)
+    return system_failure("sync " + file.string());
+  if (::link(file.c_str(), part.c_str()) == 0)
+    return runs_.at(id).at(run).size_bytes;
+  if (errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK)
+    return std::nullopt;
+  return system_failure("link " + file.string() + " to " + part.string());
 }
 
 stored<void> savefile_store::publish(const std::string& id, bool pcapng) {

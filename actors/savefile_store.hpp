@@ -12,6 +12,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -85,6 +86,12 @@ public:
   open_merge(const std::string& id,
              std::map<std::uint32_t, capture::merge_input> inputs, bool pcapng,
              capture::time_precision precision);
+
+  /// Makes the only run of a job its `.part` file, by a link and a sync of what
+  /// it holds: a merge would copy it byte for byte. Returns the file's size, or
+  /// nothing if that cannot be: there are other runs, the run is not in order
+  /// of time, or the file system has no links.
+  stored<std::optional<std::uint64_t>> link_only_run(const std::string& id);
 
   /// Gives the finished `.part` files of a job their names and syncs the
   /// directory. The classic savefile comes last: where it stands, all stands.

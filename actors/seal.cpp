@@ -153,6 +153,17 @@ stored<bool> seal_task::close(storage_parts& parts) {
     written = parts.index->update(record_, durability::host);
   if (!written)
     return tl::unexpected<store_error>{written.error()};
+  // A run is a savefile of nanoseconds.
+  if (!parts.pcapng
+      && parts.precision == capture::time_precision::nanoseconds) {
+    if (auto allowed = permit(parts, storage_step::merge, record_.id); !allowed)
+      return tl::unexpected<store_error>{allowed.error()};
+    const auto linked = parts.store->link_only_run(record_.id);
+    if (!linked)
+      return tl::unexpected<store_error>{linked.error()};
+    if (*linked)
+      return publish(parts, **linked, 0);
+  }
   auto opened = parts.store->open_merge(record_.id, merge_inputs(record_),
                                         parts.pcapng, parts.precision);
   if (!opened)
@@ -176,13 +187,18 @@ stored<bool> seal_task::merge_slice(storage_parts& parts,
                          "merge job " + record_.id + ": its runs hold "
                            + std::to_string(result.packets) + " packets, not "
                            + std::to_string(record_.packets_captured));
+  return publish(parts, result.pcap_bytes, result.pcapng_bytes);
+}
+
+stored<bool> seal_task::publish(storage_parts& parts, std::uint64_t pcap_bytes,
+                                std::uint64_t pcapng_bytes) {
   auto named = permit(parts, storage_step::publish, record_.id);
   if (named)
     named = parts.store->publish(record_.id, parts.pcapng);
   if (!named)
     return tl::unexpected<store_error>{named.error()};
-  record_.savefile_bytes = result.pcap_bytes;
-  record_.pcapng_bytes = result.pcapng_bytes;
+  record_.savefile_bytes = pcap_bytes;
+  record_.pcapng_bytes = pcapng_bytes;
   published_ = true;
   return false;
 }

@@ -66,8 +66,8 @@ stored<job_record> commit_storage_error(storage_parts& parts, job_record record,
 
 /// One job's way from its runs to its terminal record, in bounded slices:
 /// counts are taken from the runs, the row says `sealing`, the runs are merged
-/// into `.part` files and synced, these get their names, the directory is
-/// synced, the row says `succeeded`, the runs go. A job that fails by
+/// into `.part` files (or the only one is linked as such) and synced, these get
+/// their names, the directory is synced, the row says `succeeded`, the runs go. A job that fails by
 /// `terminal_phase` goes to its terminal row at once.
 class seal_task {
 public:
@@ -85,6 +85,8 @@ public:
 private:
   stored<bool> close(storage_parts& parts);
   stored<bool> merge_slice(storage_parts& parts, std::size_t budget_bytes);
+  stored<bool> publish(storage_parts& parts, std::uint64_t pcap_bytes,
+                       std::uint64_t pcapng_bytes);
   stored<bool> commit(storage_parts& parts);
   void take_counts(const run_infos& runs);
 

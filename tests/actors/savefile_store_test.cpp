@@ -83,6 +83,51 @@ protected:
 
 } // namespace
 
+// -- a link in place of a merge
+// ------------------------------------------------
+
+TEST_F(SavefileStoreTest, LinksAnOnlyRun) {
+  append(3, 2, 1'000'000'001);
+  append(3, 3, 2'000'000'000);
+  const auto bytes = read_file(run_file(3));
+  const auto linked = store->link_only_run(id);
+  ASSERT_TRUE(linked) << linked.error().message;
+  ASSERT_TRUE(*linked);
+  EXPECT_EQ(**linked, bytes.size());
+  ASSERT_TRUE(store->publish(id, false));
+  ASSERT_TRUE(store->drop_runs(id));
+  EXPECT_EQ(read_file(savefile_file(id + ".pcap")), bytes);
+  EXPECT_EQ(mode_of(savefile_file(id + ".pcap")), 0640u);
+  EXPECT_EQ(fs::hard_link_count(savefile_file(id + ".pcap")), 1u);
+  EXPECT_THAT(read_pcap(savefile_file(id + ".pcap")).records, SizeIs(5));
+}
+
+TEST_F(SavefileStoreTest, LeavesToTheMergeWhatIsNoSavefileYet) {
+  EXPECT_FALSE(*store->link_only_run(id)) << "there is no run";
+  append(0, 2, 2'000'000'000);
+  append(0, 1, 1'000'000'000);
+  EXPECT_FALSE(*store->link_only_run(id)) << "it goes back in time";
+  append(0, 1, 5, other_id);
+  append(1, 1, 6, other_id);
+  EXPECT_FALSE(*store->link_only_run(other_id)) << "there are two";
+  EXPECT_FALSE(fs::exists(savefile_file(id + ".pcap.part")));
+}
+
+TEST_F(SavefileStoreTest, MergesPastALinkThatACrashLeft) {
+  append(0, 2, 1);
+  const auto bytes = read_file(run_file(0));
+  ASSERT_TRUE(*store->link_only_run(id));
+  std::map<std::uint32_t, capture::merge_input> inputs;
+  inputs[0].link = capture::link_type::ethernet;
+  auto merge = store->open_merge(id, inputs, false,
+                                 capture::time_precision::nanoseconds);
+  ASSERT_TRUE(merge) << merge.error().message;
+  EXPECT_EQ(read_file(run_file(0)), bytes);
+  while (!*(*merge)->step(1u << 20))
+    ;
+  EXPECT_EQ((*merge)->result().packets, 2u);
+}
+
 // -- opening ------------------------------------------------------------------
 
 TEST_F(SavefileStoreTest, KeepsItsDirectoriesPrivate) {

@@ -760,6 +760,32 @@ TEST_P(CrashTest, KeepsEveryPacketAndSaysWhatHappened) {
               ElementsAre(id_of(1) + ".pcap", id_of(1) + ".pcapng"));
 }
 
+TEST_P(CrashTest, KeepsTheOnlyRun) {
+  options.pcapng = false;
+  start();
+  auto record = captured(1);
+  ASSERT_TRUE(ask<job_record>(aut, atom::seal_v, record));
+  auto single = make_record(2);
+  insert(single);
+  single.phase = job_phase::capturing;
+  single.interfaces = {make_interface("eth0")};
+  self->send(aut, atom::progress_v, single);
+  for (const unix_ns time : {10, 20, 30})
+    ASSERT_TRUE(append(single, 0, make_batch(1, time)));
+  single.reason = end_reason::packet_limit;
+  single.packets_captured = 3;
+  single.interfaces[0].packets_captured = 3;
+  faults->dead_from = GetParam();
+  EXPECT_FALSE(seal(single));
+  restart();
+  EXPECT_EQ(get(2).phase, job_phase::succeeded);
+  EXPECT_EQ(get(2).packets_captured, 3u);
+  EXPECT_THAT(times_in(savefile_file(2)), ElementsAre(10, 20, 30));
+  EXPECT_EQ(get(2).savefile_bytes, fs::file_size(savefile_file(2)));
+  EXPECT_THAT(left_on_disk(),
+              ElementsAre(id_of(1) + ".pcap", id_of(2) + ".pcap"));
+}
+
 TEST_F(StorageTest, RemovesRunsThatACrashLeftBehindASavefile) {
   start();
   faults->broken = {storage_step::clean};
