@@ -67,8 +67,8 @@ stored<job_record> commit_storage_error(storage_parts& parts, job_record record,
 /// One job's way from its runs to its terminal record, in bounded slices:
 /// counts are taken from the runs, the row says `sealing`, the runs are merged
 /// into `.part` files (or the only one is linked as such) and synced, these get
-/// their names, the directory is synced, the row says `succeeded`, the runs go. A job that fails by
-/// `terminal_phase` goes to its terminal row at once.
+/// their names, the directory is synced, the row says `succeeded`, the runs go.
+/// A job that fails by `terminal_phase` goes to its terminal row at once.
 class seal_task {
 public:
   /// @param record As the job left it: reason, message, counters, interfaces;

@@ -35,8 +35,32 @@ packet_batch packet_batch::prefix(std::uint32_t n) const {
   return result;
 }
 
+std::shared_ptr<std::byte[]> buffer_pool::take() {
+  std::unique_ptr<std::byte[]> buffer;
+  {
+    const std::lock_guard lock{mutex_};
+    if (!kept_.empty()) {
+      buffer = std::move(kept_.back());
+      kept_.pop_back();
+    }
+  }
+  if (!buffer)
+    // Not make_unique, which would fill it with zeros.
+    buffer.reset(new std::byte[buffer_bytes_]);
+  return {buffer.release(), [self = shared_from_this()](std::byte* used) {
+            self->give_back(std::unique_ptr<std::byte[]>{used});
+          }};
+}
+
+void buffer_pool::give_back(std::unique_ptr<std::byte[]> buffer) {
+  const std::lock_guard lock{mutex_};
+  if (kept_.size() < max_kept)
+    kept_.push_back(std::move(buffer));
+}
+
 batch_builder::batch_builder(link_type link, std::size_t capacity_bytes)
-  : capacity_bytes_(capacity_bytes) {
+  : capacity_bytes_(capacity_bytes),
+    pool_(std::make_shared<buffer_pool>(capacity_bytes)) {
   batch_.link_ = link;
 }
 
@@ -69,8 +93,12 @@ bool batch_builder::grow(std::size_t needed_bytes) {
   if (room > capacity_bytes_ / 2)
     room = capacity_bytes_;
   room = std::max(room, needed_bytes);
-  // Not make_shared, which would fill it with zeros.
-  std::shared_ptr<std::byte[]> larger{new std::byte[room]};
+  std::shared_ptr<std::byte[]> larger;
+  if (room == capacity_bytes_)
+    larger = pool_->take();
+  else
+    // Not make_shared, which would fill it with zeros.
+    larger.reset(new std::byte[room]);
   if (!empty())
     std::memcpy(larger.get(), buffer_.get(), batch_.size_bytes_);
   buffer_ = std::move(larger);

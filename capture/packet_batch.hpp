@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
+#include <mutex>
+#include <vector>
 
 namespace edgecap::capture {
 
@@ -131,6 +133,29 @@ private:
   bool ordered_ = true;
 };
 
+/// Buffers of batches that nobody holds any more, for the next ones: memory
+/// that comes fresh from the kernel costs more than the packets that fill it.
+/// Buffers come back from any thread; they may outlive the pool's owner.
+class buffer_pool : public std::enable_shared_from_this<buffer_pool> {
+public:
+  /// Most buffers that are kept; more may be out.
+  static constexpr std::size_t max_kept = 16;
+
+  explicit buffer_pool(std::size_t buffer_bytes)
+    : buffer_bytes_(buffer_bytes) {}
+
+  /// A buffer of `buffer_bytes`: the one that came back last, or a new one.
+  /// @throws std::bad_alloc
+  std::shared_ptr<std::byte[]> take();
+
+private:
+  void give_back(std::unique_ptr<std::byte[]> buffer);
+
+  std::size_t buffer_bytes_;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<std::byte[]>> kept_; ///< Guarded by mutex_.
+};
+
 /// Collects records into a batch. Used by one thread at a time.
 class batch_builder {
 public:
@@ -164,6 +189,7 @@ private:
   bool grow(std::size_t needed_bytes);
 
   std::size_t capacity_bytes_;
+  std::shared_ptr<buffer_pool> pool_; ///< Of buffers of the capacity.
   /// Never larger than twice what is in it or was in the last batch, so that
   /// many small batches do not hold much more memory than they say.
   std::shared_ptr<std::byte[]> buffer_;

@@ -198,6 +198,42 @@ TEST(PacketBatch, ComparesByContent) {
                == make(1, link_type::ethernet).prefix(0));
 }
 
+TEST(BufferPool, HandsOutAgainWhatCameBackLast) {
+  const auto pool = std::make_shared<buffer_pool>(100);
+  auto one = pool->take();
+  auto other = pool->take();
+  EXPECT_NE(one, other);
+  const auto* last = other.get();
+  one.reset();
+  other.reset();
+  EXPECT_EQ(pool->take().get(), last);
+}
+
+TEST(BufferPool, MayGoBeforeItsBuffers) {
+  auto pool = std::make_shared<buffer_pool>(100);
+  const auto buffer = pool->take();
+  pool.reset();
+  buffer[99] = std::byte{1};
+}
+
+TEST(BatchBuilder, FillsBuffersThatNobodyHoldsAnyMore) {
+  batch_builder builder{link_type::ethernet, 10'000};
+  const auto fill = [&builder] {
+    while (append(builder, packet_of(1000, 1)))
+      ;
+    return builder.take();
+  };
+  auto first = fill();
+  const auto kept = fill();
+  EXPECT_NE(first.data(), kept.data());
+  const auto* freed = first.data();
+  const auto packets = packets_of(kept);
+  first = {};
+  const auto again = fill();
+  EXPECT_EQ(again.data(), freed);
+  EXPECT_EQ(packets_of(kept), packets);
+}
+
 } // namespace
 
 } // namespace edgecap::capture
