@@ -1,0 +1,58 @@
+"""The packets that are offered, and whether a savefile holds them."""
+
+import json
+import os
+import pathlib
+import subprocess
+
+from harness import network
+
+# The generator's; whoever captures has the others.
+PROCESSOR = 0
+TIMEOUT_S = 120
+_PROGRAM = "generator.bpf.o"
+
+
+class Link:
+    """A pair of interfaces: what the generator sends from one end is captured
+    on `name`."""
+
+    def __init__(self):
+        self._veth = network.Veth("bench")
+        self.name = self._veth.name
+        # The far end takes what XDP sends only if it receives by NAPI.
+        subprocess.run(
+            ["ethtool", "-K", self.name, "gro", "on"],
+            check=True, stdout=subprocess.DEVNULL,
+        )
+
+    def received(self):
+        """Packets that came in so far."""
+        path = f"/sys/class/net/{self.name}/statistics/rx_packets"
+        return int(pathlib.Path(path).read_text(encoding="ascii"))
+
+    def send(self, count, profile, flows=100, rate=0):
+        """Offers packets numbered from 0. Returns how many a second."""
+        generator = os.environ["BENCH_GENERATOR"]
+        before = self.received()
+        said = subprocess.run(
+            [generator, str(pathlib.Path(generator).with_name(_PROGRAM)),
+             self.name + "p", str(count), profile, str(flows), str(rate)],
+            check=True, timeout=TIMEOUT_S, stdout=subprocess.PIPE, text=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, {PROCESSOR}),
+        ).stdout
+        done = json.loads(said)
+        offered = self.received() - before
+        assert offered == count, f"only {offered} of {count} packets came in"
+        return count / done["seconds"]
+
+
+def check(file, count, flows, wanted_flow=None):
+    """Looks at each packet of a savefile: bytes, number, order. Returns how many
+    of those that were sent it lacks; anything else that is wrong ends the
+    benchmark."""
+    command = [os.environ["BENCH_SAVEFILE_CHECK"], str(file), str(count),
+               str(flows), str(-1 if wanted_flow is None else wanted_flow)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+    assert done.returncode == 0, f"{file} is not what was sent"
+    return json.loads(done.stdout)["missing"]
