@@ -10,7 +10,7 @@
 
 namespace edgecap::http {
 
-/// Finds the route of a request by Pistache's `Rest::Router`. Repeated and
+/// Finds the route of a request in Pistache's tree of routes. Repeated and
 /// trailing slashes do not count, a literal segment is preferred to `:name`,
 /// and HEAD is answered wherever GET is routed. All member functions may be
 /// called on any thread.
