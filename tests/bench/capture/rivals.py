@@ -136,7 +136,6 @@ class NetsniffNg(Tool):
     name = "netsniff-ng"
 
     def command(self, interface, file, filter_text):
-        # -R: no change of the interface's settings; -J would be for jumbo frames.
         options = ["-f", filter_text] if filter_text else []
         return ["netsniff-ng", "-i", interface, "-o", file, "-s",
                 "-S", f"{RING_MIB}MiB", *options]
