@@ -17,8 +17,8 @@ namespace edgecap::capture {
 
 namespace {
 
-/// A block holds the largest packet (the kernel cuts what does not fit), but for
-/// some hundred bytes of headers.
+/// A block holds the largest packet (the kernel cuts what does not fit), but
+/// for some hundred bytes of headers.
 constexpr std::size_t min_block_bytes = 256u << 10;
 
 /// Larger ones do not save wake-ups worth having.
