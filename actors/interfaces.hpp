@@ -21,7 +21,7 @@ using rate_limiter_actor = caf::typed_actor<
 
 /// Who remembers jobs and so has to learn which ones are gone.
 using expiry_sink_actor = caf::typed_actor<
-  // STORAGE has removed a job because of its age or for its space.
+  // STORAGE has removed a job, for a client or by retention.
   caf::reacts_to<atom::expired, std::string>>;
 
 /// The STORAGE actor interface. The only owner of the index and of the files.
@@ -54,8 +54,9 @@ using storage_actor = caf::typed_actor<
                   savefile_format>::with<savefile>,
   // Returns what is stored.
   caf::replies_to<atom::stats>::with<storage_stats>,
-  // Tells somebody from now on of each job that it removes by itself; before,
-  // in the order of messages, it has answered whatever was asked of that job.
+  // Tells somebody from now on of each job that it removes, even if whoever
+  // wanted it has given up waiting; before, in the order of messages, it has
+  // answered whatever was asked of that job.
   caf::reacts_to<atom::expired, expiry_sink_actor>,
   // INTERNAL: Goes on with the oldest unfinished seal, one slice.
   caf::reacts_to<atom::work>,

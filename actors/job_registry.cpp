@@ -362,12 +362,8 @@ void job_registry_state::erase_stored(const std::string& account,
                                       const std::string& id,
                                       const ok_promise& promise) {
   self->request(peers.storage, request_timeout, atom::erase_v, account, id)
-    .then(
-      [this, promise, id](caf::ok_atom) {
-        remembered.forget(id);
-        promise.deliver(caf::ok_atom_v);
-      },
-      [promise](caf::error& err) { promise.deliver(std::move(err)); });
+    .then([promise](caf::ok_atom) { promise.deliver(caf::ok_atom_v); },
+          [promise](caf::error& err) { promise.deliver(std::move(err)); });
 }
 
 caf::result<caf::ok_atom> job_registry_state::shutdown() {

@@ -130,7 +130,7 @@ struct job_registry_state {
   job_registry_peers peers;
   std::unordered_map<std::string, running_job> running;
   /// Finished jobs that were asked for. They change no more, but may be
-  /// removed: by us, or by storage, which says so.
+  /// removed by storage, which says so.
   record_memory remembered{max_remembered_jobs};
   std::uint32_t creating = 0; ///< Jobs that are admitted, but not durable yet.
   /// Creates under way that have a key, by account and key.

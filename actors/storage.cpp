@@ -297,6 +297,7 @@ caf::result<caf::ok_atom> storage_state::erase(const std::string& account,
   // without its files would be an accusation.
   if (auto erased = parts.index->erase(id); !erased)
     return as_error(erased.error());
+  tell_of_removal(id);
   drop_files(parts, id);
   return caf::ok_atom_v;
 }
@@ -408,11 +409,15 @@ void storage_state::remove(const std::string& id) {
       .error();
     return;
   }
-  if (expiry_sink)
-    self->send(expiry_sink, atom::expired_v, id);
+  tell_of_removal(id);
   drop_files(parts, id);
   ++expired_jobs;
   log_event{"storage-job-expired"}.with("job", id).info();
+}
+
+void storage_state::tell_of_removal(const std::string& id) {
+  if (expiry_sink)
+    self->send(expiry_sink, atom::expired_v, id);
 }
 
 std::size_t storage_state::forget_keys() {

@@ -138,6 +138,7 @@ private:
   void go_on_sealing();
   stored<std::vector<stored_savefile>> expired();
   void remove(const std::string& id);
+  void tell_of_removal(const std::string& id);
   std::size_t forget_keys();
   unix_ns oldest_key() const;
   void retry_unresolved();

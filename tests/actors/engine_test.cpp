@@ -570,6 +570,23 @@ TEST_F(Engine, ForgetsAJobThatAClientRemoves) {
             errc::unknown_job);
 }
 
+TEST_F(Engine, ForgetsAJobWhoseRemovalWasNotAnsweredInTime) {
+  const auto job = create(spec(5));
+  host.on("eth0").deliver_packets(5);
+  run();
+  EXPECT_EQ(get(job.id).phase, job_phase::succeeded);
+  disk->hold_erases = true;
+  auto pending
+    = ask_later(registry, atom::erase_v, std::string{account}, job.id);
+  run();
+  EXPECT_EQ(failure_of(ask<job_record>(registry, atom::get_v,
+                                       std::string{account}, job.id))
+              .code,
+            errc::unknown_job);
+  disk->held_erases.clear();
+  EXPECT_FALSE(receive_answer<caf::ok_atom>(pending));
+}
+
 TEST_F(Engine, RemovesARunningJobOnceItHasEnded) {
   const auto job = create(spec());
   host.on("eth0").hold_on_stop();

@@ -125,12 +125,17 @@ storage_actor::behavior_type fake_storage(storage_actor::pointer self,
       page.total_count = page.jobs.size();
       return std::make_shared<const job_page>(std::move(page));
     },
-    [st, find](atom::erase, const std::string& account,
-               const std::string& id) -> caf::result<caf::ok_atom> {
+    [self, st, find, sink](atom::erase, const std::string& account,
+                           const std::string& id) -> caf::result<caf::ok_atom> {
       if (find(account, id) == nullptr)
         return unknown(id);
       st->records.erase(id);
-      return caf::ok_atom_v;
+      if (*sink)
+        self->send(*sink, atom::expired_v, id);
+      if (!st->hold_erases)
+        return caf::ok_atom_v;
+      st->held_erases.push_back(self->make_response_promise<caf::ok_atom>());
+      return st->held_erases.back();
     },
     [find](atom::download, const std::string& account, const std::string& id,
            savefile_format) -> caf::result<savefile> {

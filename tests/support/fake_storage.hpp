@@ -30,6 +30,8 @@ struct storage_script {
   bool hold_appends = false;
   /// Seals are never answered.
   bool hold_seals = false;
+  /// Erases are done, but not answered.
+  bool hold_erases = false;
   /// Jobs that retention removes at the next `sweep`.
   std::vector<std::string> expiring;
 
@@ -43,6 +45,7 @@ struct storage_script {
   std::vector<caf::typed_response_promise<caf::ok_atom>> held;
   std::vector<caf::typed_response_promise<caf::ok_atom>> held_inserts;
   std::vector<caf::typed_response_promise<job_record>> held_seals;
+  std::vector<caf::typed_response_promise<caf::ok_atom>> held_erases;
 
   /// Packets stored for a job.
   std::uint64_t packets(const std::string& id) const;
