@@ -1,7 +1,5 @@
 #include "capture/live_source.hpp"
-#include "tests/support/netns.hpp"
-#include "tests/support/recording_listener.hpp"
-#include "tests/support/traffic.hpp"
+#include "tests/support/live_fixture.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -21,10 +19,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <iterator>
-#include <memory>
-#include <optional>
 #include <set>
 #include <string>
 #include <thread>
@@ -36,13 +31,13 @@ namespace {
 
 using namespace std::chrono_literals;
 using test::bytes;
-using test::recording_listener;
+using test::eventually;
+using test::opened_source;
+using test::other_port;
 using test::sequence_of;
 using test::udp_frame;
+using test::wanted_port;
 using testing::HasSubstr;
-
-constexpr std::uint16_t wanted_port = 53;
-constexpr std::uint16_t other_port = 54;
 
 /// Packets that a test sends where it looks for gaps.
 constexpr std::uint64_t many = 20000;
@@ -52,25 +47,6 @@ std::size_t entries(const char* directory) {
   std::filesystem::directory_iterator it{directory};
   return static_cast<std::size_t>(std::distance(it, {}));
 }
-
-/// Asks again and again, since there is nothing to wait on; false after half a
-/// minute.
-bool eventually(const std::function<bool()>& happened) {
-  const auto deadline = std::chrono::steady_clock::now() + 30s;
-  while (!happened()) {
-    if (std::chrono::steady_clock::now() > deadline)
-      return false;
-    std::this_thread::yield();
-  }
-  return true;
-}
-
-/// A source with what it said.
-struct opened_source {
-  std::shared_ptr<recording_listener> heard
-    = std::make_shared<recording_listener>();
-  std::unique_ptr<packet_source> source;
-};
 
 /// Lets a tun interface receive wanted and other packets in turn, numbered from
 /// 0, as fast as it can and for as long as it lives. A tun takes them in the
@@ -102,103 +78,7 @@ private:
   std::thread thread_; // Last, since it uses the others.
 };
 
-/// Two connected interfaces, `va` to send and `vb` to capture, in a network
-/// namespace of their own.
-class LiveSource : public testing::Test {
-protected:
-  void SetUp() override {
-    net.emplace();
-    net->add_veth("va", "vb");
-    link.emplace("va", "vb");
-    live.emplace(live_capture::options{});
-  }
-
-  void TearDown() override {
-    live.reset();
-    link.reset();
-    net.reset();
-  }
-
-  static source_options on(std::string interface) {
-    source_options result;
-    result.interface = std::move(interface);
-    result.snaplen_bytes = 262144;
-    result.initial_credit_bytes = std::uint64_t{1} << 40;
-    return result;
-  }
-
-  static source_options wanted_on(std::string interface) {
-    auto result = on(std::move(interface));
-    result.filter.protocol = std::uint8_t{IPPROTO_UDP};
-    result.filter.destination_port = wanted_port;
-    return result;
-  }
-
-  /// With a ring that holds what comes in while a busy machine lets us wait:
-  /// a tenth of a second is all that the default has room for.
-  static source_options patient(source_options options) {
-    options.ring_bytes = 64u << 20;
-    return options;
-  }
-
-  opened_source start(source_options options) {
-    opened_source result;
-    result.source = live->open(std::move(options), result.heard);
-    return result;
-  }
-
-  /// Starts and waits until packets are captured.
-  opened_source open(source_options options) {
-    auto result = start(std::move(options));
-    EXPECT_TRUE(result.heard->wait_opened());
-    EXPECT_FALSE(result.heard->now().end)
-      << result.heard->now().end->error.value_or(capture_error{}).message;
-    return result;
-  }
-
-  /// Sends frames with the sequence numbers 0 to n - 1.
-  void send(std::uint64_t n, std::size_t size_bytes = 100) {
-    send_range(0, n, size_bytes);
-  }
-
-  /// The same for the numbers `first` to `end - 1`.
-  void send_range(std::uint64_t first, std::uint64_t end,
-                  std::size_t size_bytes) {
-    for (auto i = first; i < end; ++i)
-      link->post(udp_frame(i, wanted_port, size_bytes));
-    link->settle();
-  }
-
-  static source_end stop(opened_source& what) {
-    what.source->stop();
-    return await_end(what);
-  }
-
-  static source_end await_end(opened_source& what) {
-    EXPECT_TRUE(what.heard->wait_ended());
-    const auto story = what.heard->now();
-    EXPECT_EQ(story.protocol_error, "");
-    return story.end.value_or(source_end{});
-  }
-
-  static std::vector<std::uint64_t> sequences(const opened_source& what) {
-    std::vector<std::uint64_t> result;
-    for (const auto& record : what.heard->now().records)
-      result.push_back(sequence_of(record.data.data()));
-    return result;
-  }
-
-  static std::vector<std::uint64_t> zero_to(std::uint64_t n) {
-    std::vector<std::uint64_t> result(n);
-    for (std::uint64_t i = 0; i < n; ++i)
-      result[i] = i;
-    return result;
-  }
-
-  std::optional<test::scoped_network_namespace> net;
-  std::optional<test::traffic_link> link;
-  std::optional<live_capture> live;
-};
+class LiveSource : public test::live_fixture {};
 
 // -- opening
 // -------------------------------------------------------------------
@@ -291,7 +171,7 @@ TEST_F(LiveSource, CapturesFromTheFirstBlockOnWhenTheKernelSamples) {
   auto x = open(options);
   send(many);
   const auto end = stop(x);
-  const auto taken = sequences(x);
+  const auto taken = x.sequences();
   // Five standard deviations of a binomial distribution around its mean.
   const auto mean = static_cast<double>(many) / 10;
   EXPECT_NEAR(static_cast<double>(taken.size()), mean,
@@ -384,7 +264,7 @@ TEST_F(LiveSource, HandsOverAPacketOnAQuietLink) {
   auto x = open(options);
   link->send(udp_frame(7, wanted_port, 60));
   EXPECT_TRUE(x.heard->wait_records(1));
-  EXPECT_EQ(sequences(x), std::vector<std::uint64_t>{7});
+  EXPECT_EQ(x.sequences(), std::vector<std::uint64_t>{7});
 }
 
 TEST_F(LiveSource, KeepsBatchesSmall) {
@@ -473,7 +353,7 @@ TEST_F(LiveSource, ShowsEachPacketOnceOnLoopback) {
     EXPECT_FALSE(end.error);
     EXPECT_EQ(end.counters.dropped_by_us, 0u);
     EXPECT_EQ(end.counters.dropped_by_kernel, 0u);
-    const auto taken = sequences(x);
+    const auto taken = x.sequences();
     ASSERT_GE(taken.size(), 200u);
     EXPECT_LE(taken.front(), first);
     EXPECT_EQ(taken.back(), sent - 1);
@@ -495,7 +375,7 @@ TEST_F(LiveSource, EndsByItselfExactlyAtThePacketLimit) {
     const auto end = await_end(x);
     EXPECT_FALSE(end.error);
     EXPECT_EQ(end.counters.dropped_by_us, 0u);
-    EXPECT_EQ(sequences(x), zero_to(limit));
+    EXPECT_EQ(x.sequences(), zero_to(limit));
   }
 }
 
@@ -543,7 +423,7 @@ TEST_F(LiveSource, KeepsPacketsInTheRingUntilThereIsCredit) {
   x.source->grant(std::uint64_t{1} << 40);
   ASSERT_TRUE(x.heard->wait_records(1000));
   const auto end = stop(x);
-  EXPECT_EQ(sequences(x), zero_to(1000));
+  EXPECT_EQ(x.sequences(), zero_to(1000));
   EXPECT_EQ(end.counters.dropped_by_us, 0u);
   EXPECT_EQ(end.counters.dropped_by_kernel, 0u);
 }
@@ -565,7 +445,7 @@ TEST_F(LiveSource, AccountsForEveryPacketWhenCreditRunsOut) {
   EXPECT_LT(x.heard->now().batch_bytes, 50000u + 1000 + 16);
   x.source->grant(std::uint64_t{1} << 40);
   const auto end = stop(x);
-  const auto taken = sequences(x);
+  const auto taken = x.sequences();
   EXPECT_EQ(end.counters.packets_matched, sent);
   EXPECT_EQ(end.counters.dropped_by_kernel, 0u);
   EXPECT_GT(end.counters.dropped_by_us, 0u);
@@ -581,7 +461,7 @@ TEST_F(LiveSource, GivesUpWhatNobodyGrantsCreditForAtStop) {
   send(100);
   const auto end = stop(x);
   EXPECT_FALSE(end.error);
-  EXPECT_EQ(sequences(x), zero_to(1));
+  EXPECT_EQ(x.sequences(), zero_to(1));
   EXPECT_EQ(end.counters.packets_matched, 100u);
   EXPECT_EQ(end.counters.dropped_by_us, 99u);
 }
@@ -595,7 +475,7 @@ TEST_F(LiveSource, UsesCreditThatComesWhileDraining) {
   x.source->stop();
   x.source->grant(std::uint64_t{1} << 40);
   const auto end = await_end(x);
-  EXPECT_EQ(sequences(x), zero_to(100));
+  EXPECT_EQ(x.sequences(), zero_to(100));
   EXPECT_EQ(end.counters.dropped_by_us, 0u);
 }
 
@@ -610,7 +490,7 @@ TEST_F(LiveSource, DeliversTheOpenBlockAtStop) {
     send(500);
     const auto end = stop(x);
     EXPECT_FALSE(end.error);
-    EXPECT_EQ(sequences(x), zero_to(500));
+    EXPECT_EQ(x.sequences(), zero_to(500));
   }
 }
 
@@ -642,24 +522,6 @@ TEST_F(LiveSource, EndsWithTheCapture) {
   open_one.source.reset();
 }
 
-TEST_F(LiveSource, LeavesPromiscuousModeAsItWas) {
-  const auto promiscuous = [] {
-    std::ifstream in{"/sys/class/net/vb/flags"};
-    unsigned flags = 0;
-    in >> std::hex >> flags;
-    return (flags & IFF_PROMISC) != 0;
-  };
-  ASSERT_FALSE(promiscuous());
-  auto options = on("vb");
-  auto modest = open(options);
-  EXPECT_FALSE(promiscuous());
-  options.promiscuous = true;
-  auto x = open(options);
-  EXPECT_TRUE(promiscuous());
-  stop(x);
-  EXPECT_TRUE(eventually([&] { return !promiscuous(); }));
-}
-
 // -- interfaces that go away
 // ---------------------------------------------------
 
@@ -673,7 +535,7 @@ TEST_F(LiveSource, EndsWithAnErrorWhenItsInterfaceIsDeleted) {
   ASSERT_TRUE(end.error);
   EXPECT_EQ(end.error->code, capture_errc::no_such_interface);
   EXPECT_EQ(end.error->message, "read interface vb: No such device");
-  EXPECT_EQ(sequences(x), zero_to(100));
+  EXPECT_EQ(x.sequences(), zero_to(100));
   EXPECT_EQ(end.counters.packets_matched, 100u);
   EXPECT_EQ(end.counters.dropped_by_interface, std::nullopt);
 }
@@ -705,7 +567,7 @@ TEST_F(LiveSource, EndsWithAnErrorWhenItsInterfaceIsSetDown) {
   ASSERT_TRUE(end.error);
   EXPECT_EQ(end.error->code, capture_errc::interface_down);
   EXPECT_EQ(end.error->message, "read interface vb: Network is down");
-  EXPECT_EQ(sequences(x), zero_to(100));
+  EXPECT_EQ(x.sequences(), zero_to(100));
 }
 
 TEST_F(LiveSource, NoticesALostInterfaceWithoutCredit) {
@@ -726,7 +588,7 @@ TEST_F(LiveSource, SurvivesThatItsInterfaceIsRenamed) {
   net->ip("link set vb name vc");
   send(10);
   EXPECT_FALSE(stop(x).error);
-  EXPECT_EQ(sequences(x), zero_to(10));
+  EXPECT_EQ(x.sequences(), zero_to(10));
 }
 
 // -- many
@@ -757,7 +619,7 @@ TEST_F(LiveSource, ServesHundredsAtOnceAndLeavesNothingBehind) {
     const auto end = await_end(x);
     EXPECT_FALSE(end.error);
     EXPECT_EQ(end.counters.dropped_by_kernel, 0u);
-    EXPECT_EQ(sequences(x), zero_to(50));
+    EXPECT_EQ(x.sequences(), zero_to(50));
   }
   all.clear();
   EXPECT_TRUE(
