@@ -36,6 +36,9 @@ public:
   /// Called in `on_opened`, before anybody who waits hears of it.
   std::function<void()> when_opened;
 
+  /// Called first in every `on_batch`; the reader waits meanwhile.
+  std::function<void()> when_batch;
+
   void on_opened(capture::link_type link) override {
     if (when_opened)
       when_opened();
@@ -47,6 +50,8 @@ public:
   }
 
   void on_batch(capture::packet_batch batch) override {
+    if (when_batch)
+      when_batch();
     tell([&](story& now) {
       if (!now.link || now.end || batch.empty())
         now.protocol_error = "on_batch when closed, or empty";
