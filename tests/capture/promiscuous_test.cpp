@@ -71,6 +71,7 @@ TEST_F(Promiscuous, IsLeftAtStop) {
 
 TEST_F(Promiscuous, IsLeftWhenTheHandleIsDropped) {
   auto x = open_promiscuous();
+  EXPECT_TRUE(is_promiscuous());
   x.source.reset();
   EXPECT_TRUE(soon_modest());
 }
