@@ -6,6 +6,7 @@
 // packet sockets in a network namespace.
 
 #include "capture/filter.hpp"
+#include "tests/support/fairness.hpp"
 #include "tests/support/netns.hpp"
 #include "tests/support/packets.hpp"
 #include "tests/support/traffic.hpp"
@@ -380,17 +381,9 @@ TEST(Sampling, IsLeftOutWhenEveryPacketIsWanted) {
   EXPECT_EQ(compiled({}).size(), 2u);
 }
 
-/// Value that chi-square with `degrees` exceeds with probability 1e-7 (Wilson
-/// and Hilferty).
-double chi_square_limit(double degrees) {
-  const auto x = 2 / (9 * degrees);
-  return degrees * std::pow(1 - x + 5.1993 * std::sqrt(x), 3);
-}
-
 TEST(Sampling, IsFairAndIndependent) {
   // Counts in all, per flow, per time and the gaps between packets are what
-  // independent draws with the same chance give. A fair sampler fails any of
-  // these at most once in a million runs.
+  // independent draws with the same chance give.
   constexpr unsigned one_in = 8, flows = 40, times = 10, rounds = 4000;
   constexpr double total = double{flows} * rounds, chance = 1.0 / one_in;
   filter_options options;
@@ -410,8 +403,9 @@ TEST(Sampling, IsFairAndIndependent) {
       ++per_gap[std::min(gap, per_gap.size() - 1)];
       gap = static_cast<std::size_t>(-1);
     }
-  EXPECT_NEAR(kept, total * chance,
-              5.33 * std::sqrt(total * chance * (1 - chance)));
+  EXPECT_GT(test::normal_p((kept - total * chance)
+                           / std::sqrt(total * chance * (1 - chance))),
+            test::false_alarm);
   const auto spread = [&](const std::vector<double>& counts) {
     double result = 0;
     for (const auto x : counts) {
@@ -420,8 +414,8 @@ TEST(Sampling, IsFairAndIndependent) {
     }
     return result;
   };
-  EXPECT_LT(spread(per_flow), chi_square_limit(flows));
-  EXPECT_LT(spread(per_time), chi_square_limit(times));
+  EXPECT_GT(test::chi_square_p(spread(per_flow), flows), test::false_alarm);
+  EXPECT_GT(test::chi_square_p(spread(per_time), times), test::false_alarm);
   double gaps = 0;
   for (std::size_t i = 0; i < per_gap.size(); ++i) {
     const auto last = i + 1 == per_gap.size();
@@ -429,7 +423,48 @@ TEST(Sampling, IsFairAndIndependent) {
                           * (last ? 1 : chance);
     gaps += (per_gap[i] - expected) * (per_gap[i] - expected) / expected;
   }
-  EXPECT_LT(gaps, chi_square_limit(static_cast<double>(per_gap.size() - 1)));
+  EXPECT_GT(test::chi_square_p(gaps, static_cast<double>(per_gap.size() - 1)),
+            test::false_alarm);
+}
+
+/// Judges a thousand samples of what matches a filter, while as much comes that
+/// does not if there is an `other`.
+void expect_fair_samples(const filter_fields& fields, const bytes& wanted,
+                         const bytes* other) {
+  constexpr std::uint64_t samples = 1000, offered = 1200;
+  constexpr unsigned one_in = 4;
+  filter_options options;
+  options.sampling_one_in = one_in;
+  const kernel_filter filter{compiled(fields, options)};
+  test::fairness judge;
+  std::size_t kept = 0;
+  for (std::uint64_t sample = 0; sample < samples; ++sample) {
+    std::vector<std::uint64_t> taken;
+    for (std::uint64_t i = 0; i < offered; ++i) {
+      if (filter.keeps(wanted) > 0)
+        taken.push_back(i);
+      if (other) {
+        ASSERT_EQ(filter.keeps(*other), 0u);
+      }
+    }
+    judge.add(taken, offered);
+    kept += taken.size();
+  }
+  judge.expect_fair();
+  constexpr double total = samples * offered, chance = 1.0 / one_in;
+  EXPECT_GT(test::normal_p((static_cast<double>(kept) - total * chance)
+                           / std::sqrt(total * chance * (1 - chance))),
+            test::false_alarm);
+}
+
+TEST(Sampling, IsFairAThousandTimes) {
+  expect_fair_samples({}, test::ethernet_frame(packet_named("udp4")), nullptr);
+}
+
+TEST(Sampling, IsFairAThousandTimesUnderAFilter) {
+  const auto other = test::ethernet_frame(packet_named("tcp4"));
+  expect_fair_samples({"192.0.2.1", "198.51.100.7", 5000, 53, 17},
+                      test::ethernet_frame(packet_named("udp4")), &other);
 }
 
 TEST(Sampling, TakesNoPacketThatDoesNotMatch) {

@@ -1,4 +1,5 @@
 #include "capture/live_source.hpp"
+#include "tests/support/fairness.hpp"
 #include "tests/support/live_fixture.hpp"
 
 #include <gmock/gmock.h>
@@ -377,6 +378,50 @@ TEST_F(LiveSource, EndsByItselfExactlyAtThePacketLimit) {
     EXPECT_EQ(end.counters.dropped_by_us, 0u);
     EXPECT_EQ(x.sequences(), zero_to(limit));
   }
+}
+
+TEST_F(LiveSource, SamplesFairlyUpToThePacketLimit) {
+  // The last packet of a sample ends it: those before it are a fair sample of
+  // the wanted packets before it. Many sources at once each draw for
+  // themselves.
+  constexpr std::uint64_t samples = 1000, at_once = 200, limit = 300;
+  constexpr std::uint32_t one_in = 4;
+  // Ten standard deviations more than a source needs on average.
+  constexpr std::uint64_t enough = 1800;
+  test::fairness judge;
+  double needed = 0;
+  auto options = wanted_on("vb");
+  options.sampling_one_in = one_in;
+  options.packet_limit = limit;
+  // So few blocks that the ring has room however late a busy machine reads it.
+  options.wake_interval_ms = 500;
+  for (std::uint64_t done = 0; done < samples; done += at_once) {
+    std::vector<opened_source> all;
+    for (std::uint64_t i = 0; i < at_once; ++i)
+      all.push_back(start(options));
+    for (auto& x : all)
+      ASSERT_TRUE(x.heard->wait_opened());
+    for (std::uint64_t i = 0; i < enough; ++i) {
+      link->post(udp_frame(i, wanted_port, 60));
+      link->post(udp_frame(i, other_port, 60));
+    }
+    link->settle();
+    for (auto& x : all) {
+      EXPECT_EQ(await_end(x).counters.dropped_by_kernel, 0u);
+      auto taken = x.sequences();
+      ASSERT_EQ(taken.size(), limit);
+      const auto last = taken.back();
+      taken.pop_back();
+      judge.add(taken, last);
+      needed += static_cast<double>(last + 1);
+    }
+  }
+  judge.expect_fair();
+  // Packets until the n-th success: negative binomial.
+  constexpr double successes = samples * limit, chance = 1.0 / one_in;
+  EXPECT_GT(test::normal_p((needed - successes / chance)
+                           / (std::sqrt(successes * (1 - chance)) / chance)),
+            test::false_alarm);
 }
 
 TEST_F(LiveSource, EndsAtOnceIfNoPacketIsWanted) {
