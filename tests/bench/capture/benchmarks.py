@@ -1,7 +1,14 @@
 """The benchmarks. Tools take turns round by round, and who begins changes, so
 that what the machine does besides hits all."""
 
-from rivals import RIVALS, Edgecapd
+import filecmp
+import os
+import subprocess
+import time
+
+from harness.network import die_with_parent
+
+from rivals import RIVALS, Edgecapd, cost_of
 from traffic import check
 
 FLOWS = 100
@@ -32,6 +39,11 @@ FULL = (
 FILTERED_COUNT = 10_000_000
 SMOKE_COUNT = 50_000
 
+MERGE_RUNS = 8
+MERGE_BYTES = 1_000_000_000
+SMOKE_MERGE_BYTES = 10_000_000
+MERGE_PROFILES = ("60", "mixed")
+
 
 def _capture(bench, tool, count, profile, flow):
     """One capture by one tool. Returns what it cost, at which rate packets were
@@ -53,6 +65,12 @@ def _capture(bench, tool, count, profile, flow):
     }
 
 
+def _in_turn(tools, number):
+    """The tools, another one first in each round."""
+    turn = number % len(tools)
+    return tools[turn:] + tools[:turn]
+
+
 def _rounds(bench, profile, count, flow=None):
     """All tools, round by round."""
     work = bench.directory(f"{profile.name}-{flow}")
@@ -65,9 +83,8 @@ def _rounds(bench, profile, count, flow=None):
     for number in range(bench.rounds):
         tools = [ours.filtering(fields)]
         tools += [kind(work, bench.link, text) for kind in RIVALS]
-        turn = number % len(tools)
         found = {}
-        for tool in tools[turn:] + tools[:turn]:
+        for tool in _in_turn(tools, number):
             found[tool.name] = _capture(bench, tool, count, profile, flow)
         figures = {}
         lines = []
@@ -117,4 +134,64 @@ def filtered(bench):
                    report.median_of("edgecapd cpu_us") / cheapest, 1)
 
 
-ALL = {"full": full, "filtered": filtered}
+def _timed(command):
+    """How long a program runs, and what it costs."""
+    begin = time.monotonic()
+    with subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, preexec_fn=die_with_parent
+    ) as process:
+        cost = cost_of(process)
+    assert process.returncode == 0, command
+    return time.monotonic() - begin, cost
+
+
+def _merges(bench, profile):
+    """The same runs, merged by edgecapd's code and by mergecap."""
+    work = bench.directory(f"merge-{profile}")
+    program = os.environ["BENCH_RUNS"]
+    size = SMOKE_MERGE_BYTES if bench.smoke else MERGE_BYTES
+    subprocess.run(
+        [program, "make", work / "run", str(MERGE_RUNS), str(size), profile],
+        check=True, stdout=subprocess.DEVNULL,
+    )
+    runs = [work / f"run{i}" for i in range(MERGE_RUNS)]
+    ours, theirs = work / "edgecapd", work / "mergecap"
+    commands = [
+        ("edgecapd", [program, "merge", ours, *runs]),
+        # Of packets with the same time stamp it takes that of the last file.
+        ("mergecap", ["mergecap", "-F", "nsecpcap", "-w", theirs, *runs[::-1]]),
+    ]
+    for number in range(bench.rounds):
+        figures = {}
+        lines = []
+        for name, command in _in_turn(commands, number):
+            seconds, cost = _timed(command)
+            figures |= {f"{name} s": seconds, f"{name} cpu_s": cost.cpu_s,
+                        f"{name} peak_mib": cost.peak_mib}
+            lines.append(
+                f"\n  {name:12}{seconds:6.2f} s, {cost.cpu_s:5.2f} s of CPU, "
+                f"{cost.peak_mib:3.0f} MiB"
+            )
+        assert filecmp.cmp(ours, theirs, shallow=False), "they merge differently"
+        ours.unlink()
+        theirs.unlink()
+        figures["speed"] = figures["mergecap s"] / figures["edgecapd s"]
+        bench.report.round(f"speed {figures['speed']:.2f}" + "".join(lines),
+                           **figures)
+    for run in runs:
+        run.unlink()
+
+
+def merge(bench):
+    """What several interfaces delivered becomes one savefile."""
+    report = bench.report
+    for profile in MERGE_PROFILES:
+        report.section(f"merge {profile}", runs=MERGE_RUNS, bytes=MERGE_BYTES)
+        _merges(bench, profile)
+        report.at_least(f"merge of {profile} bytes, speed to mergecap's",
+                        report.median_of("speed"), 1.5)
+        report.at_most(f"merge of {profile} bytes, memory",
+                       report.median_of("edgecapd peak_mib"), 64, " MiB")
+
+
+ALL = {"full": full, "filtered": filtered, "merge": merge}

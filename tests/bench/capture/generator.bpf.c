@@ -6,7 +6,7 @@
 
 #include <bpf/bpf_helpers.h>
 
-/* In step with generator.cpp. */
+/* In step with generator.cpp and profile.hpp. */
 #define NUMBER_OFFSET 42 /* behind Ethernet, IPv4 and UDP */
 #define SMALLEST 60
 #define PROFILE_LENGTHS 16 /* a power of two: the verifier follows a mask */

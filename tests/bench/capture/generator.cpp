@@ -3,11 +3,12 @@
 //
 //   generator PROGRAM INTERFACE COUNT PROFILE FLOWS RATE
 //
-// PROGRAM is the compiled generator.bpf.c; PROFILE is 60, 1514 or mixed (frame
-// lengths without the checksum; of 16, nine of 60, five of 590, two of 1514
-// bytes); packets go to FLOWS addresses in turn, 198.51.100.0 and up; RATE is
-// packets per second, 0 for as many as possible. Writes what it did as one line
-// of JSON.
+// PROGRAM is the compiled generator.bpf.c; PROFILE is as in profile.hpp;
+// packets go to FLOWS addresses in turn, 198.51.100.0 and up; RATE is packets
+// per second, 0 for as many as possible. Writes what it did as one line of
+// JSON.
+
+#include "tests/bench/capture/profile.hpp"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -31,14 +32,13 @@
 
 namespace {
 
-// In step with generator.bpf.c.
-constexpr std::size_t profile_lengths = 16;
-constexpr std::uint32_t largest_frame = 1514;
+using bench::largest_frame;
 
+// In step with generator.bpf.c.
 struct constants {
   std::uint32_t out_interface;
   std::uint32_t flows;
-  std::array<std::uint32_t, profile_lengths> lengths;
+  std::array<std::uint32_t, bench::profile_lengths> lengths;
   std::uint64_t gap_x1024;
 };
 
@@ -57,17 +57,6 @@ constexpr std::uint32_t batch = 64;
 
 [[noreturn]] void fail(const char* what, int error) {
   throw std::system_error(std::abs(error), std::generic_category(), what);
-}
-
-std::array<std::uint32_t, profile_lengths> lengths_of(const std::string& name) {
-  if (name == "mixed")
-    return {60, 590, 60, 60,   590, 60,  1514, 60,
-            60, 590, 60, 1514, 60,  590, 60,   590};
-  std::array<std::uint32_t, profile_lengths> result{};
-  if (name != "60" && name != "1514")
-    throw std::runtime_error("PROFILE is 60, 1514 or mixed");
-  result.fill(static_cast<std::uint32_t>(std::stoul(name)));
-  return result;
 }
 
 /// Ethernet, IPv4 and UDP to port 53, but for what the program fills in. The
@@ -97,7 +86,7 @@ int run(char** arguments) {
   const auto rate = std::stod(arguments[6]);
   constants wanted{};
   wanted.out_interface = index;
-  wanted.lengths = lengths_of(arguments[4]);
+  wanted.lengths = bench::lengths_of(arguments[4]);
   wanted.flows = static_cast<std::uint32_t>(std::stoul(arguments[5]));
   if (wanted.flows < 1 || wanted.flows > 256)
     throw std::runtime_error("FLOWS is 1 to 256");

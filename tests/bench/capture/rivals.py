@@ -29,6 +29,18 @@ class Cost:
     switches: int
 
 
+def cost_of(process):
+    """Waits for the end of a process. Its memory is at least what Python had
+    when it was started: the kernel counts that, too."""
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return Cost(
+        used.ru_utime + used.ru_stime,
+        used.ru_maxrss / 1024,
+        used.ru_nvcsw + used.ru_nivcsw,
+    )
+
+
 def _capturing_sockets(pid):
     """How many packet sockets of a process are bound to an interface."""
     inodes = set()
@@ -106,13 +118,7 @@ class Tool:
     def finish(self):
         """Ends it as an operator does, and says what it cost."""
         self._process.send_signal(signal.SIGINT)
-        _, status, used = os.wait4(self._process.pid, 0)
-        self._process.returncode = os.waitstatus_to_exitcode(status)
-        return Cost(
-            used.ru_utime + used.ru_stime,
-            used.ru_maxrss / 1024,
-            used.ru_nvcsw + used.ru_nivcsw,
-        )
+        return cost_of(self._process)
 
 
 class Tcpdump(Tool):
