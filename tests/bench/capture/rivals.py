@@ -75,6 +75,8 @@ def _descendants(pid):
 class Tool:
     """A program that captures as long as the `with` block."""
 
+    sampling = 1
+
     def __init__(self, work, link, filter_text=""):
         self.file = work / "capture.pcap"
         self._command = self.command(link.name, str(self.file), filter_text)
@@ -119,6 +121,10 @@ class Tool:
         """Ends it as an operator does, and says what it cost."""
         self._process.send_signal(signal.SIGINT)
         return cost_of(self._process)
+
+    def forget(self):
+        """Removes the savefile, which takes memory."""
+        self.file.unlink()
 
 
 class Tcpdump(Tool):
@@ -167,6 +173,7 @@ class Edgecapd:
             storage={"pcapng": False},
             retention={"max_size": "1TiB"},
         ))
+        self.sampling = sampling
         self._storage = storage
         self._filter = None
 
@@ -224,6 +231,13 @@ class Edgecapd:
         )
         self.file = self._storage / "savefiles" / f"{self._id}.pcap"
         return cost
+
+    def dropped(self):
+        """Packets that it says it lost."""
+        return sum(
+            report["dropped_by_kernel"] + report["dropped_by_us"]
+            for report in self.job["interfaces"]
+        )
 
     def forget(self):
         """Removes the job, for its file takes memory."""

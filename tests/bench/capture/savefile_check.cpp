@@ -4,8 +4,10 @@
 //
 // Each packet must be one of the COUNT that were sent (to FLOW alone, unless
 // that is -1), in their order, none twice, with the bytes and the original
-// length that it was sent with. Writes how many are missing as one line of
-// JSON; says what is wrong otherwise and exits with 1.
+// length that it was sent with. Writes one line of JSON: how many there are and
+// are missing, the numbers of the first and the last, when the first came, and
+// how many are from each hundredth of what was sent and from each flow. Says
+// what is wrong otherwise and exits with 1.
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -15,12 +17,12 @@
 #include <array>
 #include <cerrno>
 #include <cstdint>
-#include <cstdio>
 #include <cstring>
 #include <iostream>
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <vector>
 
 namespace {
 
@@ -34,6 +36,8 @@ constexpr std::size_t smallest_frame = 60;
 constexpr std::uint32_t magic_us = 0xa1b2c3d4;
 constexpr std::uint32_t magic_ns = 0xa1b23c4d;
 constexpr std::size_t file_header_bytes = 24;
+
+constexpr std::size_t positions = 100;
 
 struct record {
   std::uint32_t seconds;
@@ -53,6 +57,13 @@ bool is_padding(const unsigned char* begin, const unsigned char* end) {
   return begin == end;
 }
 
+std::string list_of(const std::vector<std::uint64_t>& counts) {
+  std::string result;
+  for (const auto x : counts)
+    result += (result.empty() ? "[" : ", ") + std::to_string(x);
+  return result + "]";
+}
+
 int run(char** arguments) {
   const int fd = ::open(arguments[1], O_RDONLY | O_CLOEXEC);
   struct stat facts {};
@@ -62,6 +73,8 @@ int run(char** arguments) {
   const auto count = std::stoull(arguments[2]);
   const auto flows = std::stoull(arguments[3]);
   const auto flow = std::stoll(arguments[4]);
+  if (count == 0 || flows == 0)
+    throw std::runtime_error("COUNT and FLOWS are 1 or more");
   if (size < file_header_bytes)
     throw std::runtime_error("it has no header");
   auto* memory = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
@@ -75,7 +88,11 @@ int run(char** arguments) {
     throw std::runtime_error("it is no classic savefile");
   next += file_header_bytes;
   std::uint64_t packets = 0;
+  std::uint64_t first = 0;
+  std::uint64_t first_ns = 0;
   std::uint64_t expected = 0; // The smallest number that may come.
+  std::vector<std::uint64_t> by_position(positions);
+  std::vector<std::uint64_t> by_flow(flows);
   while (next != end) {
     record header{};
     if (static_cast<std::size_t>(end - next) < sizeof header)
@@ -104,16 +121,24 @@ int run(char** arguments) {
       wrong(packets, "it belongs to another flow");
     if (!is_padding(frame + number_offset + sizeof number, next))
       wrong(packets, "its bytes are not those sent");
+    if (packets == 0) {
+      first = number;
+      first_ns = header.seconds * 1'000'000'000ull
+                 + header.fraction * (magic == magic_us ? 1000ull : 1ull);
+    }
     ++packets;
+    ++by_position[number * positions / count];
+    ++by_flow[number % flows];
   }
   const auto sent
     = flow < 0
         ? count
         : count / flows + (static_cast<std::uint64_t>(flow) < count % flows);
-  std::printf(R"({"packets": %llu, "missing": %llu})"
-              "\n",
-              static_cast<unsigned long long>(packets),
-              static_cast<unsigned long long>(sent - packets));
+  std::cout << R"({"packets": )" << packets << R"(, "missing": )"
+            << sent - packets << R"(, "first": )" << first << R"(, "last": )"
+            << expected - 1 << R"(, "first_ns": )" << first_ns
+            << R"(, "by_position": )" << list_of(by_position)
+            << R"(, "by_flow": )" << list_of(by_flow) << "}\n";
   return 0;
 }
 

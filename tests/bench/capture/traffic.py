@@ -48,11 +48,10 @@ class Link:
 
 
 def check(file, count, flows, wanted_flow=None):
-    """Looks at each packet of a savefile: bytes, number, order. Returns how many
-    of those that were sent it lacks; anything else that is wrong ends the
-    benchmark."""
+    """Looks at each packet of a savefile: bytes, number, order. Returns what
+    savefile_check says of them; anything that is wrong ends the benchmark."""
     command = [os.environ["BENCH_SAVEFILE_CHECK"], str(file), str(count),
                str(flows), str(-1 if wanted_flow is None else wanted_flow)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     assert done.returncode == 0, f"{file} is not what was sent"
-    return json.loads(done.stdout)["missing"]
+    return json.loads(done.stdout)
