@@ -40,6 +40,11 @@ class Report:
         number = len(self._section["rounds"])
         print(f"round {number}: {text}", flush=True)
 
+    def figure(self, name, value, unit=""):
+        """One that nothing is promised of."""
+        self._section["figures"].append({"name": name, "value": value})
+        print(f"{name}: {value:.2f}{unit}", flush=True)
+
     def at_least(self, name, value, limit, unit=""):
         self._judge(name, value, ">=", limit, value >= limit, unit)
 

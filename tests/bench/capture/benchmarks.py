@@ -3,6 +3,7 @@ that what the machine does besides hits all."""
 
 import filecmp
 import os
+import statistics
 import subprocess
 import time
 
@@ -41,6 +42,15 @@ FILTERED_COUNT = 10_000_000
 SAMPLING_COUNT = 10_000_000
 SAMPLING_ONE_IN = 100
 SMOKE_COUNT = 50_000
+
+STARTS_PER_ROUND = 20
+SMOKE_STARTS = 2
+START_RATE = 100_000
+# More than a benchmark takes.
+START_COUNT = START_RATE * 3600
+# As much as fills a block of tcpdump's ring: what is in one that is not full it
+# loses when it is stopped.
+START_PACKETS = 20_000
 
 MERGE_RUNS = 8
 MERGE_BYTES = 1_000_000_000
@@ -163,6 +173,69 @@ def sampling(bench):
                    _to_cheapest(report, rivals), 0.1)
 
 
+def _started(bench, tool):
+    """Captures a little. Returns the milliseconds from the request to the first
+    packet, and how many are missing behind it."""
+    with tool:
+        bench.link.wait_received(START_PACKETS)
+        tool.finish()
+    found = check(tool.file, START_COUNT, FLOWS)
+    tool.forget()
+    return ((found["first_ns"] - tool.requested_ns) / 1e6,
+            found["last"] - found["first"] + 1 - found["packets"])
+
+
+def _p99(values):
+    return statistics.quantiles(values, n=100, method="inclusive")[98]
+
+
+def _start_rounds(bench):
+    """Starts by turns, in rounds. Returns all that each tool took."""
+    work = bench.directory("start")
+    ours = Edgecapd(work, bench.link)
+    ours.start()
+    starts = SMOKE_STARTS if bench.smoke else STARTS_PER_ROUND
+    every = {"edgecapd": [], "tcpdump": []}
+    with bench.link.flowing(START_COUNT, "60", FLOWS, START_RATE):
+        for number in range(bench.rounds):
+            found = {name: [] for name in every}
+            lost = dict.fromkeys(every, 0)
+            for each in range(starts):
+                tools = [ours, Tcpdump(work, bench.link)]
+                for tool in _in_turn(tools, number + each):
+                    took_ms, missing = _started(bench, tool)
+                    found[tool.name].append(took_ms)
+                    lost[tool.name] += missing
+            medians = {x: statistics.median(y) for x, y in found.items()}
+            figures = {"to tcpdump": medians["edgecapd"] / medians["tcpdump"]}
+            lines = []
+            for name, values in found.items():
+                every[name] += values
+                figures |= {f"{name} ms": values, f"{name} lost": lost[name]}
+                lines.append(
+                    f"\n  {name:12}{medians[name]:7.2f} ms to the first packet, "
+                    f"{min(values):.2f} to {max(values):.2f}, "
+                    f"{lost[name]} lost after it"
+                )
+            bench.report.round(
+                f"ratio {figures['to tcpdump']:.2f}" + "".join(lines), **figures
+            )
+    ours.stop()
+    return every
+
+
+def start(bench):
+    """How soon a capture begins, while packets come in all the time."""
+    report = bench.report
+    report.section("start", packets_per_s=START_RATE)
+    for name, values in _start_rounds(bench).items():
+        report.figure(f"start, {name}, median", statistics.median(values), " ms")
+        report.figure(f"start, {name}, p99", _p99(values), " ms")
+    report.at_most("start, packets lost", report.median_of("edgecapd lost"), 0)
+    report.at_most("start, time to tcpdump's",
+                   report.median_of("to tcpdump"), 0.1)
+
+
 def _timed(command):
     """How long a program runs, and what it costs."""
     begin = time.monotonic()
@@ -223,4 +296,5 @@ def merge(bench):
                        report.median_of("edgecapd peak_mib"), 64, " MiB")
 
 
-ALL = {"full": full, "filtered": filtered, "sampling": sampling, "merge": merge}
+ALL = {"full": full, "filtered": filtered, "sampling": sampling, "start": start,
+       "merge": merge}

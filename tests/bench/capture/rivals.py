@@ -10,6 +10,7 @@ import os
 import pathlib
 import signal
 import subprocess
+import time
 
 from harness.daemon import Daemon, configuration
 from harness.network import die_with_parent
@@ -73,7 +74,8 @@ def _descendants(pid):
 
 
 class Tool:
-    """A program that captures as long as the `with` block."""
+    """A program that captures as long as the `with` block. It was asked for
+    that at `requested_ns`."""
 
     sampling = 1
 
@@ -82,6 +84,7 @@ class Tool:
         self._command = self.command(link.name, str(self.file), filter_text)
 
     def __enter__(self):
+        self.requested_ns = time.time_ns()
         self._process = subprocess.Popen(
             self._command,
             stdin=subprocess.DEVNULL,
@@ -208,6 +211,7 @@ class Edgecapd:
         self._daemon.forget_peak()
         self._before = (self._cpu_s(), self._switches())
         wanted = {"filter_v1": self._filter} if self._filter else {}
+        self.requested_ns = time.time_ns()
         self._id = self._api.create(
             time_limit=86400, packet_limit=1_000_000_000, **wanted
         )["id"]

@@ -1,11 +1,13 @@
 """The packets that are offered, and whether a savefile holds them."""
 
+import contextlib
 import json
 import os
 import pathlib
 import subprocess
 
 from harness import network
+from harness.waiting import wait_until
 
 # The generator's; whoever captures has the others.
 PROCESSOR = 0
@@ -31,20 +33,51 @@ class Link:
         path = f"/sys/class/net/{self.name}/statistics/rx_packets"
         return int(pathlib.Path(path).read_text(encoding="ascii"))
 
-    def send(self, count, profile, flows=100, rate=0):
-        """Offers packets numbered from 0. Returns how many a second."""
+    def wait_received(self, count):
+        """Waits until so many more have come in."""
+        end = self.received() + count
+        wait_until(f"{count} packets", lambda: self.received() >= end)
+
+    def _generator(self, count, profile, flows, rate):
+        """What runs a generator of packets that are numbered from 0."""
         generator = os.environ["BENCH_GENERATOR"]
+        return {
+            "args": [generator, str(pathlib.Path(generator).with_name(_PROGRAM)),
+                     self.name + "p", str(count), profile, str(flows), str(rate)],
+            "stdout": subprocess.PIPE,
+            "text": True,
+            "preexec_fn": _begin_generator,
+        }
+
+    def send(self, count, profile, flows=100):
+        """Offers packets as fast as it goes. Returns how many a second."""
         before = self.received()
         said = subprocess.run(
-            [generator, str(pathlib.Path(generator).with_name(_PROGRAM)),
-             self.name + "p", str(count), profile, str(flows), str(rate)],
-            check=True, timeout=TIMEOUT_S, stdout=subprocess.PIPE, text=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, {PROCESSOR}),
+            **self._generator(count, profile, flows, 0),
+            check=True, timeout=TIMEOUT_S,
         ).stdout
         done = json.loads(said)
         offered = self.received() - before
         assert offered == count, f"only {offered} of {count} packets came in"
         return count / done["seconds"]
+
+    @contextlib.contextmanager
+    def flowing(self, count, profile, flows, rate):
+        """Meanwhile packets come in at this rate, `count` at most."""
+        with subprocess.Popen(
+            **self._generator(count, profile, flows, rate)
+        ) as process:
+            try:
+                self.wait_received(1)
+                yield
+                assert process.poll() is None, "the packets have run out"
+            finally:
+                process.kill()
+
+
+def _begin_generator():
+    network.die_with_parent()
+    os.sched_setaffinity(0, {PROCESSOR})
 
 
 def check(file, count, flows, wanted_flow=None):
