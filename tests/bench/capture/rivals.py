@@ -6,6 +6,7 @@ and how often it gave up or lost the processor.
 """
 
 import dataclasses
+import mmap
 import os
 import pathlib
 import signal
@@ -84,14 +85,21 @@ class Tool:
         self._command = self.command(link.name, str(self.file), filter_text)
 
     def __enter__(self):
-        self.requested_ns = time.time_ns()
+        requested_ns = mmap.mmap(-1, 8)
+
+        def begin():
+            die_with_parent()
+            # Right before `exec`: to fork Python takes milliseconds.
+            requested_ns[:] = time.time_ns().to_bytes(8, "little")
+
         self._process = subprocess.Popen(
             self._command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=die_with_parent,
+            preexec_fn=begin,
         )
+        self.requested_ns = int.from_bytes(requested_ns[:], "little")
 
         def captures():
             assert self._process.poll() is None, f"{self.name} ended"
