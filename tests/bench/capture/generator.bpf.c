@@ -15,25 +15,15 @@ volatile const __u32 out_interface = 0;
 volatile const __u32 flows = 1;
 /* Frame lengths that take turns; all alike unless the profile is mixed. */
 volatile const __u32 lengths[PROFILE_LENGTHS] = {};
-/* Nanoseconds between two packets, times 1024; 0 is as fast as possible. */
-volatile const __u64 gap_x1024 = 0;
 
 __u64 limit = 0;
 __u64 sent = 0;
-__u64 begin_ns = 0;
 
 SEC("xdp")
 int generate(struct xdp_md *context) {
   __u64 number = sent;
   if (number >= limit)
     return XDP_DROP;
-  if (gap_x1024) {
-    __u64 now = bpf_ktime_get_ns();
-    if (!begin_ns)
-      begin_ns = now;
-    if (now < begin_ns + ((number * gap_x1024) >> 10))
-      return XDP_DROP;
-  }
   __u32 length = lengths[number & (PROFILE_LENGTHS - 1)];
   __u32 now_long = (__u32)(context->data_end - context->data);
   if (length != now_long

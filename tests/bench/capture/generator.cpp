@@ -29,6 +29,7 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <thread>
 
 namespace {
 
@@ -39,18 +40,15 @@ struct constants {
   std::uint32_t out_interface;
   std::uint32_t flows;
   std::array<std::uint32_t, bench::profile_lengths> lengths;
-  std::uint64_t gap_x1024;
 };
 
 struct state {
   std::uint64_t limit;
   std::uint64_t sent;
-  std::uint64_t begin_ns;
 };
 
-/// Runs of the program for each system call: the call has a cost of its own,
-/// and at a given rate most runs send nothing.
-constexpr int runs_per_call = 1 << 20;
+/// Between two system calls at a given rate: the processor is for others then.
+constexpr std::chrono::microseconds pause{200};
 
 /// Frames that the kernel hands on at once, as a network driver would.
 constexpr std::uint32_t batch = 64;
@@ -90,8 +88,6 @@ int run(char** arguments) {
   wanted.flows = static_cast<std::uint32_t>(std::stoul(arguments[5]));
   if (wanted.flows < 1 || wanted.flows > 256)
     throw std::runtime_error("FLOWS is 1 to 256");
-  if (rate > 0)
-    wanted.gap_x1024 = static_cast<std::uint64_t>(1024e9 / rate);
 
   const std::unique_ptr<bpf_object, object_closer> object{
     bpf_object__open(arguments[1])};
@@ -105,7 +101,7 @@ int run(char** arguments) {
   if (const auto error = bpf_object__load(object.get()))
     fail("load the program", error);
   const std::uint32_t only = 0;
-  state now{count, 0, 0};
+  state now{count, 0};
   const auto state_descriptor = bpf_map__fd(state_map);
   if (bpf_map_update_elem(state_descriptor, &only, &now, BPF_ANY) != 0)
     fail("set the program's state", errno);
@@ -116,16 +112,24 @@ int run(char** arguments) {
   options.data_in = frame.data();
   options.data_size_in
     = *std::max_element(wanted.lengths.begin(), wanted.lengths.end());
-  options.repeat = runs_per_call;
   options.flags = BPF_F_TEST_XDP_LIVE_FRAMES;
   options.batch_size = batch;
   const auto program = bpf_program__fd(
     bpf_object__find_program_by_name(object.get(), "generate"));
   const auto begin = std::chrono::steady_clock::now();
   while (now.sent < count) {
-    if (rate == 0)
-      options.repeat = static_cast<int>(std::min<std::uint64_t>(
-        count - now.sent, std::numeric_limits<int>::max()));
+    std::uint64_t due = count - now.sent;
+    if (rate > 0) {
+      std::this_thread::sleep_for(pause);
+      const std::chrono::duration<double> elapsed
+        = std::chrono::steady_clock::now() - begin;
+      due = std::min(due, static_cast<std::uint64_t>(rate * elapsed.count())
+                            - now.sent);
+    }
+    if (due == 0)
+      continue;
+    options.repeat = static_cast<int>(
+      std::min<std::uint64_t>(due, std::numeric_limits<int>::max()));
     if (const auto error = bpf_prog_test_run_opts(program, &options))
       fail("run the program", error);
     if (bpf_map_lookup_elem(state_descriptor, &only, &now) != 0)
