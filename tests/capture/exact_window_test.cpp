@@ -131,7 +131,7 @@ TEST_F(ExactWindow, TakesTheFirstPacketsOfAFullRingUpToTheLimit) {
   constexpr std::uint64_t sent = 3000; // Two blocks of 256 KiB and a part.
   for (const auto limit :
        {std::uint64_t{1}, sent / 6, sent / 2, sent - 1, sent}) {
-    auto options = on("vb");
+    auto options = patient(on("vb"));
     options.packet_limit = limit;
     options.initial_credit_bytes = 0;
     // Each interval uses up a block of the ring, however slow we are to send.
