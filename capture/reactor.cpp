@@ -191,13 +191,18 @@ void reactor::run_timers() {
   // round, or it would keep the others from theirs.
   const auto now = clock::now();
   std::vector<std::shared_ptr<client>> due;
-  while (!timers_.empty() && timers_.begin()->first.first <= now) {
-    due.push_back(std::move(timers_.begin()->second));
-    due.back()->deadline_.reset();
-    timers_.erase(timers_.begin());
+  for (const auto& [key, who] : timers_) {
+    if (key.first > now)
+      break;
+    due.push_back(who);
   }
-  for (const auto& who : due)
+  for (const auto& who : due) {
+    // One of the others may have cleared it meanwhile.
+    if (!who->deadline_ || *who->deadline_ > now)
+      continue;
+    clear_timer(*who);
     who->on_timer();
+  }
 }
 
 int reactor::timeout_ms() const {

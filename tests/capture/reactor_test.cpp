@@ -248,6 +248,25 @@ TEST(Reactor, FiresTimersInOrderAndNotBeforeTheirTime) {
   run_in(loop, [&] { EXPECT_EQ(order, "cab"); });
 }
 
+TEST(Reactor, FiresNoTimerThatOneDueWithItHasCleared) {
+  reactor loop;
+  auto first = std::make_shared<scripted_client>();
+  auto second = std::make_shared<scripted_client>();
+  signal_flag fired;
+  first->when_time = [&] {
+    loop.clear_timer(*second);
+    fired.raise();
+  };
+  second->when_time = [] { FAIL() << "its timer was cleared"; };
+  run_in(loop, [&] {
+    const auto past = reactor::clock::time_point{};
+    loop.set_timer(first, past);
+    loop.set_timer(second, past + 1ns);
+  });
+  ASSERT_TRUE(fired.wait());
+  run_in(loop, [] {});
+}
+
 TEST(Reactor, LetsOthersInBetweenTimersThatAreAlwaysDue) {
   reactor loop;
   auto client = std::make_shared<scripted_client>();
