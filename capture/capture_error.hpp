@@ -11,11 +11,12 @@ namespace edgecap::capture {
 enum class capture_errc {
   no_such_interface = 1, ///< The interface does not exist (any more).
   interface_down,        ///< The interface exists but is not up.
-  not_permitted,         ///< The process lacks CAP_NET_RAW.
+  not_permitted,         ///< The process lacks a capability.
   bad_filter,            ///< The filter contradicts itself or is too long.
   unsupported_link_type, ///< No merge is defined for the link type.
   io,                    ///< A system call failed; the text has its words.
   bad_savefile,          ///< A savefile is cut or not a savefile.
+  not_supported,         ///< This kernel cannot do it.
 };
 
 /// An error says what was attempted, on what, and the system's words:

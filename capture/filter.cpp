@@ -1,13 +1,15 @@
 #include "capture/filter.hpp"
 
 #include "capture/bpf_assembler.hpp"
+#include "capture/bpf_codes.hpp"
 #include "capture/flow_match.hpp"
+#include "capture/packet_rules.hpp"
+#include "capture/sampling.hpp"
 
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <netinet/in.h>
 
-#include <array>
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -16,64 +18,12 @@ namespace edgecap::capture {
 
 namespace {
 
-/// VLAN tags that may stand inside a frame, besides the one that the kernel
-/// takes out of it before a filter runs.
-constexpr std::uint32_t max_vlan_tags = 2;
-
-/// IPv6 extension headers that are walked to find the upper-layer protocol.
-/// The order that RFC 8200 (4.1) recommends has six before the upper layer.
-constexpr int max_extension_headers = 8;
-
-/// QinQ as it was before 802.1ad, still on the wire.
-constexpr std::uint32_t ethertype_old_qinq = 0x9100;
-constexpr std::array<std::uint32_t, 3> vlan_ethertypes{
-  ETH_P_8021Q, ETH_P_8021AD, ethertype_old_qinq};
-
-/// Extension headers of the format of RFC 6564: next header, then length in
-/// units of eight bytes without the first. Mobility (RFC 6275), HIP (RFC 7401)
-/// and Shim6 (RFC 5533) follow it.
-constexpr std::array<std::uint8_t, 6> plain_extension_headers{
-  IPPROTO_HOPOPTS, IPPROTO_ROUTING, IPPROTO_DSTOPTS, IPPROTO_MH, 139, 140};
-
-/// End of a packet whose header does not say its length (0: GSO, jumbogram).
-/// An offset may be added to it without overflow.
-constexpr std::uint32_t far_away = 0xffff0000;
+using namespace bpf;
 
 // Scratch memory.
 constexpr std::uint32_t next_header = 0; ///< Of the IPv6 header walk.
 constexpr std::uint32_t packet_end = 1;  ///< Offset behind the IP packet.
 constexpr std::uint32_t transport = 2;   ///< Offset of the upper layer.
-
-// What the program is made of. Offsets of `_at` loads are relative to the
-// index register, which holds where the header under examination begins.
-constexpr std::uint16_t load_byte = BPF_LD | BPF_B | BPF_ABS;
-constexpr std::uint16_t load_half = BPF_LD | BPF_H | BPF_ABS;
-constexpr std::uint16_t load_word = BPF_LD | BPF_W | BPF_ABS;
-constexpr std::uint16_t load_byte_at = BPF_LD | BPF_B | BPF_IND;
-constexpr std::uint16_t load_half_at = BPF_LD | BPF_H | BPF_IND;
-constexpr std::uint16_t load_word_at = BPF_LD | BPF_W | BPF_IND;
-constexpr std::uint16_t load_value = BPF_LD | BPF_IMM;
-constexpr std::uint16_t load_memory = BPF_LD | BPF_MEM;
-constexpr std::uint16_t store = BPF_ST;
-constexpr std::uint16_t set_index = BPF_LDX | BPF_IMM;
-constexpr std::uint16_t load_index = BPF_LDX | BPF_MEM;
-constexpr std::uint16_t store_index = BPF_STX;
-constexpr std::uint16_t to_index = BPF_MISC | BPF_TAX;
-constexpr std::uint16_t from_index = BPF_MISC | BPF_TXA;
-constexpr std::uint16_t add = BPF_ALU | BPF_ADD | BPF_K;
-constexpr std::uint16_t add_index = BPF_ALU | BPF_ADD | BPF_X;
-constexpr std::uint16_t mask = BPF_ALU | BPF_AND | BPF_K;
-constexpr std::uint16_t shift_left = BPF_ALU | BPF_LSH | BPF_K;
-constexpr std::uint16_t if_equal = BPF_JEQ | BPF_K;
-constexpr std::uint16_t if_at_least = BPF_JGE | BPF_K;
-constexpr std::uint16_t if_above_index = BPF_JGT | BPF_X;
-constexpr std::uint16_t if_any_bit = BPF_JSET | BPF_K;
-constexpr std::uint16_t return_value = BPF_RET | BPF_K;
-
-/// Offset of an ancillary load (socket(7), bpf in the kernel's documentation).
-constexpr std::uint32_t ancillary(int what) {
-  return static_cast<std::uint32_t>(SKF_AD_OFF + what);
-}
 
 /// Writes the program for one filter. A load from beyond the packet ends a
 /// program with a rejection: a header that is cut never matches.
@@ -240,13 +190,13 @@ private:
     asm_.emit(load_byte_at, 6);
     asm_.emit(store, next_header);
     asm_.emit(load_value, 40);
-    for (int walked = 0; walked <= max_extension_headers; ++walked) {
+    for (std::uint32_t walked = 0; walked <= max_extension_headers; ++walked) {
       asm_.emit(add_index);
       asm_.emit(to_index);
       asm_.emit(load_memory, next_header);
       emit_found(found);
       if (walked < max_extension_headers)
-        emit_extension_header();
+        emit_extension_header(found);
     }
     asm_.jump(reject_);
     asm_.bind(found);
@@ -269,7 +219,7 @@ private:
 
   /// Leaves the length of the extension header in the accumulator and the kind
   /// of the next one in scratch memory. Any other header ends the chain.
-  void emit_extension_header() {
+  void emit_extension_header(label found) {
     const auto plain = asm_.make_label();
     const auto fragment = asm_.make_label();
     const auto authentication = asm_.make_label();
@@ -292,7 +242,7 @@ private:
     asm_.jump(done);
     asm_.bind(fragment);
     emit_next_header();
-    emit_fragment();
+    emit_fragment(found);
     asm_.emit(load_value, 8);
     asm_.bind(done);
   }
@@ -304,7 +254,7 @@ private:
 
   /// A later fragment ends the walk: it has the headers behind the fragment
   /// header no more, only the kind of the first of them.
-  void emit_fragment() {
+  void emit_fragment(label found) {
     const auto first = asm_.make_label();
     asm_.emit(load_half_at, 2);
     if (match_.wants_ports()) {
@@ -313,7 +263,11 @@ private:
     }
     asm_.branch(if_any_bit, 0xfff8, next, first);
     asm_.emit(load_memory, next_header);
-    asm_.branch(if_equal, *match_.protocol, accept_, reject_);
+    asm_.branch(if_equal, *match_.protocol, next, reject_);
+    asm_.emit(load_value, 8);
+    asm_.emit(add_index);
+    asm_.emit(to_index);
+    asm_.jump(found);
     asm_.bind(first);
   }
 
@@ -342,11 +296,8 @@ private:
   void emit_verdict() {
     asm_.bind(accept_);
     if (options_.sampling_one_in > 1) {
-      // The nearest that a 32-bit random number comes to one in N.
-      const auto n = std::uint64_t{options_.sampling_one_in};
-      const auto winners = ((std::uint64_t{1} << 32) + n / 2) / n;
       asm_.emit(load_word, ancillary(SKF_AD_RANDOM));
-      asm_.branch(if_at_least, static_cast<std::uint32_t>(winners), reject_,
+      asm_.branch(if_at_least, threshold_of(options_.sampling_one_in), reject_,
                   next);
     }
     asm_.emit(return_value, options_.snaplen_bytes);
@@ -374,19 +325,13 @@ std::vector<filter_fault> validate(const filter_fields& fields) {
 
 expected<bpf_program> compile(const filter_fields& fields,
                               const filter_options& options) {
-  std::vector<filter_fault> faults;
-  const auto match = parse(fields, faults);
-  if (!faults.empty()) {
-    std::string message = "compile filter:";
-    for (const auto& x : faults)
-      message
-        += (&x == &faults.front() ? " " : "; ") + x.field + ": " + x.message;
-    return fail(capture_errc::bad_filter, std::move(message));
-  }
+  const auto match = match_of(fields);
+  if (!match)
+    return tl::unexpected<capture_error>{match.error()};
   if (options.sampling_one_in == 0 || options.snaplen_bytes == 0)
     return fail(capture_errc::bad_filter,
                 "compile filter: sampling rate and snaplen must be at least 1");
-  return compiler{match, options}.run();
+  return compiler{*match, options}.run();
 }
 
 } // namespace edgecap::capture

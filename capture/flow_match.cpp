@@ -129,4 +129,16 @@ flow_match parse(const filter_fields& fields,
   return result;
 }
 
+expected<flow_match> match_of(const filter_fields& fields) {
+  std::vector<filter_fault> faults;
+  auto match = parse(fields, faults);
+  if (faults.empty())
+    return match;
+  std::string message = "compile filter:";
+  for (const auto& x : faults)
+    message
+      += (&x == &faults.front() ? " " : "; ") + x.field + ": " + x.message;
+  return fail(capture_errc::bad_filter, std::move(message));
+}
+
 } // namespace edgecap::capture

@@ -44,4 +44,7 @@ inline constexpr std::array<std::uint8_t, 5> port_protocols{6, 17, 33, 132,
 flow_match parse(const filter_fields& fields,
                  std::vector<filter_fault>& faults);
 
+/// The same; fails with `bad_filter`, and every fault in the message.
+expected<flow_match> match_of(const filter_fields& fields);
+
 } // namespace edgecap::capture

@@ -7,6 +7,8 @@
 
 #include "capture/filter.hpp"
 #include "tests/support/fairness.hpp"
+#include "tests/support/filter_page.hpp"
+#include "tests/support/filter_sockets.hpp"
 #include "tests/support/netns.hpp"
 #include "tests/support/packets.hpp"
 #include "tests/support/traffic.hpp"
@@ -15,25 +17,13 @@
 #include <gtest/gtest.h>
 
 #include <linux/if_ether.h>
-#include <linux/if_packet.h>
-#include <net/if.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstring>
-#include <fstream>
-#include <map>
 #include <memory>
-#include <optional>
 #include <set>
-#include <sstream>
-#include <stdexcept>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -42,171 +32,15 @@ namespace edgecap::capture {
 namespace {
 
 using test::bytes;
+using test::compiled;
+using test::filter_page;
+using test::interface_filter;
+using test::kernel_filter;
 using test::packet_class;
+using test::packet_named;
 using testing::HasSubstr;
 
-// -- the page -----------------------------------------------------------------
-
-struct matrix {
-  std::vector<std::pair<std::string, filter_fields>> filters;
-  /// Names of the filters that match, by name of the packet.
-  std::map<std::string, std::set<std::string>> matched_by;
-};
-
-std::string trim(const std::string& text) {
-  const auto first = text.find_first_not_of(' ');
-  if (first == std::string::npos)
-    return {};
-  return text.substr(first, text.find_last_not_of(' ') - first + 1);
-}
-
-/// The cells of a table's row; none for any other line.
-std::vector<std::string> cells_of(const std::string& line) {
-  std::vector<std::string> result;
-  if (line.empty() || line.front() != '|')
-    return result;
-  std::istringstream in{line.substr(1)};
-  for (std::string cell; std::getline(in, cell, '|');)
-    result.push_back(trim(cell));
-  return result;
-}
-
-template <class T>
-std::optional<T> number(const std::string& cell) {
-  if (cell.empty())
-    return std::nullopt;
-  return static_cast<T>(std::stoul(cell));
-}
-
-std::optional<std::string> text(const std::string& cell) {
-  if (cell.empty())
-    return std::nullopt;
-  return cell;
-}
-
-matrix read_page() {
-  std::ifstream page{"docs/filter.md"};
-  if (!page)
-    throw std::runtime_error{"tests run where the project's docs/ is"};
-  matrix result;
-  std::string table;
-  for (std::string line; std::getline(page, line);) {
-    const auto cells = cells_of(line);
-    if (cells.empty())
-      table.clear();
-    else if (table.empty())
-      table = cells[0];
-    else if (cells[0].compare(0, 3, "---") == 0)
-      continue;
-    else if (table == "Filter")
-      result.filters.emplace_back(
-        cells.at(0), filter_fields{text(cells.at(1)), text(cells.at(2)),
-                                   number<std::uint16_t>(cells.at(3)),
-                                   number<std::uint16_t>(cells.at(4)),
-                                   number<std::uint8_t>(cells.at(5))});
-    else if (table == "Packet") {
-      std::istringstream names{cells.at(2)};
-      auto& matching = result.matched_by[cells.at(0)];
-      for (std::string name; names >> name;)
-        matching.insert(name);
-    }
-  }
-  return result;
-}
-
-const matrix& page() {
-  static const auto result = read_page();
-  return result;
-}
-
 // -- asking the kernel --------------------------------------------------------
-
-void attach(int fd, bpf_program program) {
-  const sock_fprog request{static_cast<unsigned short>(program.size()),
-                           program.data()};
-  if (::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &request, sizeof request)
-      != 0)
-    throw std::system_error{errno, std::generic_category(), "SO_ATTACH_FILTER"};
-}
-
-bpf_program compiled(const filter_fields& fields,
-                     const filter_options& options = {}) {
-  auto result = compile(fields, options);
-  if (!result)
-    throw std::runtime_error{result.error().message};
-  return *result;
-}
-
-/// A program on a socket pair.
-class kernel_filter {
-public:
-  explicit kernel_filter(bpf_program program) {
-    if (::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
-                     ends_)
-        != 0)
-      throw std::system_error{errno, std::generic_category(), "socketpair"};
-    attach(ends_[1], std::move(program));
-  }
-
-  ~kernel_filter() {
-    ::close(ends_[0]);
-    ::close(ends_[1]);
-  }
-
-  kernel_filter(const kernel_filter&) = delete;
-  kernel_filter& operator=(const kernel_filter&) = delete;
-
-  /// Bytes that were kept of the packet, 0 if it did not match.
-  std::size_t keeps(const bytes& packet) const {
-    if (::send(ends_[0], packet.data(), packet.size(), 0)
-        != static_cast<ssize_t>(packet.size()))
-      throw std::system_error{errno, std::generic_category(), "send"};
-    std::byte buffer[4096];
-    const auto n = ::recv(ends_[1], buffer, sizeof buffer, 0);
-    if (n < 0 && errno != EAGAIN)
-      throw std::system_error{errno, std::generic_category(), "recv"};
-    return n < 0 ? 0 : static_cast<std::size_t>(n);
-  }
-
-private:
-  int ends_[2];
-};
-
-/// A program on a packet socket.
-class interface_filter {
-public:
-  interface_filter(const std::string& interface, int type, bpf_program program)
-    : fd_(::socket(AF_PACKET, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)) {
-    if (fd_ < 0)
-      throw std::system_error{errno, std::generic_category(), "socket"};
-    attach(fd_, std::move(program));
-    sockaddr_ll address{};
-    address.sll_family = AF_PACKET;
-    address.sll_protocol = htons(ETH_P_ALL);
-    address.sll_ifindex = static_cast<int>(::if_nametoindex(interface.c_str()));
-    if (::bind(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
-      throw std::system_error{errno, std::generic_category(), "bind"};
-  }
-
-  ~interface_filter() {
-    ::close(fd_);
-  }
-
-  interface_filter(const interface_filter&) = delete;
-  interface_filter& operator=(const interface_filter&) = delete;
-
-  /// Number of packets that have matched since the last call.
-  int matched() const {
-    std::byte buffer[4096];
-    int result = 0;
-    while (::recv(fd_, buffer, sizeof buffer, 0) >= 0)
-      ++result;
-    return result;
-  }
-
-private:
-  int fd_;
-};
 
 /// Names of the page's filters that match `packet`.
 std::set<std::string> matching_filters(const bytes& packet,
@@ -214,16 +48,10 @@ std::set<std::string> matching_filters(const bytes& packet,
   std::set<std::string> result;
   filter_options options;
   options.layout = layout;
-  for (const auto& [name, fields] : page().filters)
+  for (const auto& [name, fields] : filter_page().filters)
     if (kernel_filter{compiled(fields, options)}.keeps(packet) > 0)
       result.insert(name);
   return result;
-}
-
-const packet_class& packet_named(const std::string& name) {
-  const auto& all = test::packet_classes();
-  return *std::find_if(all.begin(), all.end(),
-                       [&](const auto& x) { return x.name == name; });
 }
 
 // -- the matrix ---------------------------------------------------------------
@@ -232,17 +60,17 @@ TEST(FilterMatrix, PageAndCodeKnowTheSamePackets) {
   std::set<std::string> in_code, on_page;
   for (const auto& x : test::packet_classes())
     in_code.insert(x.name);
-  for (const auto& [name, filters] : page().matched_by)
+  for (const auto& [name, filters] : filter_page().matched_by)
     on_page.insert(name);
   EXPECT_EQ(in_code, on_page);
-  EXPECT_GE(page().filters.size(), 19u);
+  EXPECT_GE(filter_page().filters.size(), 19u);
 }
 
 TEST(FilterMatrix, HoldsOnEthernet) {
   for (const auto& x : test::packet_classes())
     EXPECT_EQ(
       matching_filters(test::ethernet_frame(x), filter_layout::ethernet),
-      page().matched_by.at(x.name))
+      filter_page().matched_by.at(x.name))
       << x.name;
 }
 
@@ -252,7 +80,7 @@ TEST(FilterMatrix, HoldsOnRawIp) {
     if (!x.tags.empty() || !is_ip)
       continue;
     EXPECT_EQ(matching_filters(x.network, filter_layout::raw_ip),
-              page().matched_by.at(x.name))
+              filter_page().matched_by.at(x.name))
       << x.name;
   }
 }
@@ -266,7 +94,7 @@ void check_matrix_on_interface(filter_layout layout, int socket_type) {
   filter_options options;
   options.layout = layout;
   std::vector<std::unique_ptr<interface_filter>> filters;
-  for (const auto& [name, fields] : page().filters)
+  for (const auto& [name, fields] : filter_page().filters)
     filters.push_back(std::make_unique<interface_filter>(
       "far", socket_type, compiled(fields, options)));
   for (const auto& x : test::packet_classes())
@@ -281,8 +109,8 @@ void check_matrix_on_interface(filter_layout layout, int socket_type) {
       std::set<std::string> matching;
       for (std::size_t i = 0; i < filters.size(); ++i)
         if (filters[i]->matched() == 1)
-          matching.insert(page().filters[i].first);
-      EXPECT_EQ(matching, page().matched_by.at(x.name))
+          matching.insert(filter_page().filters[i].first);
+      EXPECT_EQ(matching, filter_page().matched_by.at(x.name))
         << x.name << (outer_tag ? ", tagged" : "");
     }
 }
@@ -353,7 +181,7 @@ TEST(Filter, ComparesEveryByteOfAnAddress) {
 TEST(Filter, IsShort) {
   // A longer program costs every packet of the host more time, and memory of
   // the socket (net.core.optmem_max). Walking IPv6 headers takes the most.
-  for (const auto& [name, fields] : page().filters) {
+  for (const auto& [name, fields] : filter_page().filters) {
     const auto size = compiled(fields).size();
     RecordProperty("instructions of " + name, static_cast<int>(size));
     EXPECT_LE(size, name == "tuple4" ? 64u : 400u) << name;

@@ -1,5 +1,6 @@
 #include "tests/support/packets.hpp"
 
+#include <algorithm>
 #include <initializer_list>
 #include <string_view>
 
@@ -212,6 +213,8 @@ std::vector<packet_class> ipv6_classes() {
     v6("udp6 nine headers", chain_of(9)),
     v6("udp6 first fragment", ipv6_of(44, fragment(17, 1) + udp())),
     v6("udp6 later fragment", ipv6_of(44, fragment(17, 0x320) + udp())),
+    v6("fragment header in padding",
+       ipv6_of(60, extension(44) + fragment(17, 0x320) + udp(), 8)),
     v6("options in later fragment",
        ipv6_of(44, fragment(60, 0x320) + extension(17) + udp())),
     v6("udp6 giant", ipv6_of(17, udp(), 0)),
@@ -260,6 +263,12 @@ const std::vector<packet_class>& packet_classes() {
     return all;
   }();
   return result;
+}
+
+const packet_class& packet_named(const std::string& name) {
+  const auto& all = packet_classes();
+  return *std::find_if(all.begin(), all.end(),
+                       [&](const auto& x) { return x.name == name; });
 }
 
 bytes ethernet_frame(const packet_class& packet) {

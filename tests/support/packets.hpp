@@ -24,6 +24,9 @@ struct packet_class {
 /// 198.51.100.7 or 2001:db8::7, port 53.
 const std::vector<packet_class>& packet_classes();
 
+/// The packet of the class with this name, which must be there.
+const packet_class& packet_named(const std::string& name);
+
 /// The packet as an Ethernet frame to nobody's address.
 bytes ethernet_frame(const packet_class& packet);
 
