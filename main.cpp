@@ -99,6 +99,18 @@ engine_options to_engine_options(const config::settings& from,
   return to;
 }
 
+capture::live_capture::options
+to_capture_options(const config::capture_settings& from) {
+  capture::live_capture::options to;
+  to.helper_threads = from.helper_threads;
+  to.idle_time = from.idle_time;
+  to.use_classifier = from.classifier;
+  to.on_fallback = [](const capture::capture_error& why) {
+    log_event{"capture-unclassified"}.with("reason", why.message).warn();
+  };
+  return to;
+}
+
 http::api_options to_api_options(const config::settings& from) {
   http::api_options to;
   for (const auto& account : from.accounts)
@@ -222,7 +234,7 @@ int serve(const config::settings& settings) {
   const auto signals = block_signals();
   raise_descriptor_limit();
   set_up_logging(settings.log);
-  capture::live_capture captures{{settings.capture.helper_threads}};
+  capture::live_capture captures{to_capture_options(settings.capture)};
   caf::actor_system_config caf_config;
   prepare(caf_config, actor_threads);
   caf::actor_system system{caf_config};

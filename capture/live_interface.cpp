@@ -18,10 +18,6 @@ namespace edgecap::capture {
 
 namespace {
 
-/// Bytes that the kernel keeps even if the snaplen is smaller: a VLAN tag is
-/// put back behind the two addresses, if these are there.
-constexpr std::uint32_t min_kernel_snaplen_bytes = 64;
-
 /// ARPHRD_RAWIP of <linux/if_arp.h>, which clashes with <net/if_arp.h>.
 constexpr unsigned short arphrd_rawip = 519;
 
@@ -96,18 +92,6 @@ link_type link_type_of(unsigned short arp_type) {
   }
 }
 
-/// Where a filter finds its fields.
-filter_layout layout_of(link_type link) {
-  switch (link) {
-  case link_type::ethernet:
-    return filter_layout::ethernet;
-  case link_type::raw:
-    return filter_layout::raw_ip;
-  default:
-    return filter_layout::cooked;
-  }
-}
-
 } // namespace
 
 live_interface::live_interface(packet_ring ring, std::string name,
@@ -131,28 +115,26 @@ live_interface::open(const source_options& options) {
   ring.interface = options.interface;
   ring.interface_index = facts.index;
   ring.link = link_type_of(facts.arp_type);
-  ring.snaplen_bytes = options.snaplen_bytes;
   ring.ring_bytes = options.ring_bytes;
   ring.wake_interval_ms = options.wake_interval_ms;
-  ring.promiscuous = options.promiscuous;
   // There, each packet that goes out comes in again.
   ring.incoming_only = facts.loopback || facts.arp_type == ARPHRD_CAN;
-  filter_options how;
-  how.layout = layout_of(ring.link);
-  how.sampling_one_in = options.sampling_one_in;
-  how.snaplen_bytes = std::max(options.snaplen_bytes, min_kernel_snaplen_bytes);
-  const auto program = compile(options.filter, how);
-  if (!program)
-    return tl::unexpected<capture_error>{program.error()};
-  auto opened = packet_ring::open(ring, *program);
+  auto opened = packet_ring::open(ring);
   if (!opened)
     return tl::unexpected<capture_error>{std::move(opened.error())};
   return std::unique_ptr<live_interface>{new live_interface{
     std::move(*opened), options.interface, facts.index, ring.link}};
 }
 
-expected<void> live_interface::reject_all() {
-  return ring_.attach({{BPF_RET | BPF_K, 0, 0, 0}});
+filter_layout live_interface::layout() const {
+  switch (link_) {
+  case link_type::ethernet:
+    return filter_layout::ethernet;
+  case link_type::raw:
+    return filter_layout::raw_ip;
+  default:
+    return filter_layout::cooked;
+  }
 }
 
 std::optional<capture_error> live_interface::take_error() {

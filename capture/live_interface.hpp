@@ -15,8 +15,9 @@ namespace edgecap::capture {
 /// one thread at a time.
 class live_interface {
 public:
-  /// Opens the interface; blocks for about ten milliseconds. What comes in from
-  /// then on and matches is in the ring, and nothing else.
+  /// Opens the interface; blocks for about ten milliseconds. Captures nothing
+  /// before a filter is attached.
+  /// @param options Its interface, ring and wake interval count.
   static expected<std::unique_ptr<live_interface>>
   open(const source_options& options);
 
@@ -41,9 +42,23 @@ public:
     ring_.read(std::forward<F>(f));
   }
 
-  /// From now on no packet enters the ring. Packets that the kernel is
-  /// processing on another CPU at this moment may still.
-  expected<void> reject_all();
+  /// Where a filter finds its fields.
+  filter_layout layout() const;
+
+  /// See `packet_ring`.
+  expected<void> attach(const bpf_program& filter) {
+    return ring_.attach(filter);
+  }
+
+  /// See `packet_ring`.
+  expected<void> reject_all() {
+    return ring_.reject_all();
+  }
+
+  /// See `packet_ring`.
+  expected<void> set_promiscuous(bool value) {
+    return ring_.set_promiscuous(value);
+  }
 
   /// Counts since the last call.
   kernel_counts take_counts() {

@@ -1,7 +1,6 @@
 #pragma once
 
-#include "capture/helper_pool.hpp"
-#include "capture/live_interface.hpp"
+#include "capture/interface_tap.hpp"
 #include "capture/packet_batch.hpp"
 #include "capture/packet_source.hpp"
 #include "capture/reactor.hpp"
@@ -15,20 +14,21 @@
 
 namespace edgecap::capture {
 
-/// One live source from its opening to its end: a client of the reactor, in
-/// whose thread it reads the interface and calls the listener. A helper thread
-/// opens and closes the socket.
+/// One live source from its opening to its end: a subscriber of its interface's
+/// tap, in the reactor's thread, where it calls the listener.
 ///
 /// Its phases: opening → capturing → draining → ended; the third is left out
 /// when there is nothing to wait for.
 class live_session : public reactor::client,
+                     public tap_subscriber,
                      public std::enable_shared_from_this<live_session> {
 public:
   /// What a session needs of `live_capture`, and what has to outlive it.
   struct services {
     reactor* loop = nullptr;
-    helper_pool* helpers = nullptr;
-    /// Called in a helper thread when nothing is left open.
+    /// Finds the interface's tap. Called in the reactor's thread.
+    std::function<std::shared_ptr<interface_tap>(const source_options&)> tap;
+    /// Nothing is left of the session. Called in the reactor's thread.
     std::function<void(const std::shared_ptr<live_session>&)> closed;
   };
 
@@ -49,49 +49,44 @@ public:
   /// See `packet_source`.
   source_counters counters() const;
 
-  // -- for whoever created it -------------------------------------------------
-
-  /// Has a helper open the interface.
-  void start();
-
-  /// Ends the session with `why` in place of opening the interface.
+  /// Ends the session with `why` in place of opening the interface. Before it
+  /// is woken for the first time.
   void refuse(capture_error why);
 
   // -- for the reactor --------------------------------------------------------
 
   void on_wake() override;
-  void on_ready(std::uint32_t events) override;
+  void on_ready(std::uint32_t) override {}
   void on_timer() override;
+
+  // -- for the tap ------------------------------------------------------------
+
+  void on_tapped(tap_row row, link_type link) override;
+  void on_tap_failed(const capture_error& why) override;
+  bool on_packet(const packet_view& packet) override;
+  void on_round_end() override;
+  void on_lost(const capture_error& why) override;
+  void on_drained() override;
+  void on_tick() override;
 
 private:
   enum class phase { opening, capturing, draining, ended };
-
-  using opened_interface = expected<std::unique_ptr<live_interface>>;
 
   /// What other threads want of the session.
   struct inbox {
     std::uint64_t granted = 0;
     bool stop = false;
     bool abandon = false;
-    std::optional<opened_interface> opened;
   };
 
-  bool on_packet(const packet_view& packet);
-
-  void post_opened(opened_interface result);
-  void begin();
-  void read_round();
+  void join();
   void flush();
   void drain(std::optional<capture_error> why);
   void advance_drain();
   void finish();
-  void close();
 
+  bool hungry() const;
   void add_credit(std::uint64_t bytes);
-  void starve();
-  void feed();
-  void take_kernel_counts();
-  void take_interface_counts();
   void publish();
 
   const source_options options_;
@@ -101,28 +96,19 @@ private:
   inbox inbox_;
   source_counters published_;
 
-  /// Set by `stop` and `abandon`: an interface that nobody has begun to open
-  /// need not be opened.
-  std::atomic<bool> cancelled_{false};
-
-  // The reactor's thread alone, but for `interface_`, which a helper destroys
-  // after the end.
+  // The reactor's thread alone.
   std::shared_ptr<source_listener> listener_;
+  std::shared_ptr<interface_tap> tap_;
+  std::optional<tap_row> row_; ///< In `tap_`, while subscribed.
+  tap_counts before_;          ///< The tap's, when we came.
   phase phase_ = phase::opening;
-  std::unique_ptr<live_interface> interface_;
   std::optional<batch_builder> builder_;
   std::optional<capture_error> error_;
   std::int64_t credit_ = 0;
-  bool starved_ = false;              ///< Not reading for lack of credit.
-  std::uint64_t round_bytes_ = 0;     ///< Read since the reactor last called.
-  std::uint64_t delivered_ = 0;       ///< Packets in batches.
-  std::uint64_t packets_read_ = 0;    ///< Packets taken from the ring.
-  std::uint64_t kernel_taken_ = 0;    ///< Packets that were put into the ring.
-  std::uint64_t kernel_accepted_ = 0; ///< Packets that the filter accepted.
-  std::uint64_t kernel_dropped_ = 0;  ///< While we were reading.
+  std::uint64_t matched_ = 0;   ///< Packets that the tap showed.
+  std::uint64_t delivered_ = 0; ///< Of them, packets in batches.
   std::uint64_t dropped_by_us_ = 0;
-  std::optional<std::uint64_t> interface_drops_base_;
-  std::optional<std::uint64_t> interface_drops_;
+  bool drained_ = false;
   reactor::clock::time_point drain_deadline_;
   /// A drain that follows a lost interface waits until then, so that a
   /// deletion is not taken for "down", which comes just before it.

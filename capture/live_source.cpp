@@ -3,6 +3,7 @@
 #include "capture/helper_pool.hpp"
 #include "capture/live_session.hpp"
 #include "capture/reactor.hpp"
+#include "capture/tap_set.hpp"
 
 #include <tins/network_interface.h>
 
@@ -22,8 +23,8 @@ namespace {
 
 constexpr unsigned max_helper_threads = 64;
 
-/// Sources that may exist at once; each has a ring of its own in the kernel.
-constexpr std::size_t max_sources = 4096;
+/// Sources that may exist at once.
+constexpr std::size_t max_sources = 16384;
 
 } // namespace
 
@@ -32,7 +33,9 @@ constexpr std::size_t max_sources = 4096;
 class live_capture::impl : public std::enable_shared_from_this<impl> {
 public:
   /// @throws std::system_error if no thread can be had.
-  explicit impl(unsigned helper_threads) : helpers_(helper_threads) {}
+  explicit impl(const options& opts)
+    : helpers_(std::clamp(opts.helper_threads, 1u, max_helper_threads)),
+      taps_(std::make_shared<tap_set>(services_for_taps(opts))) {}
 
   std::unique_ptr<packet_source>
   open(source_options options, std::shared_ptr<source_listener> listener);
@@ -46,12 +49,26 @@ public:
       }
       empty_.wait(lock, [this] { return sessions_.empty(); });
     }
+    taps_->close();
     helpers_.stop();
     loop_.stop();
   }
 
 private:
   class source;
+
+  interface_tap::services services_for_taps(const options& opts) {
+    interface_tap::services result;
+    result.loop = &loop_;
+    result.helpers = &helpers_;
+    result.idle_time = opts.idle_time;
+    result.use_classifier = opts.use_classifier;
+    result.on_fallback = [tell = opts.on_fallback](const capture_error& why) {
+      if (tell)
+        tell(why);
+    };
+    return result;
+  }
 
   void forget(const std::shared_ptr<live_session>& session) {
     std::lock_guard guard{mutex_};
@@ -62,6 +79,7 @@ private:
 
   reactor loop_;
   helper_pool helpers_;
+  std::shared_ptr<tap_set> taps_;
   std::mutex mutex_;
   std::condition_variable empty_;
   std::unordered_set<std::shared_ptr<live_session>> sessions_;
@@ -108,7 +126,7 @@ live_capture::impl::open(source_options options,
   const auto name = options.interface;
   live_session::services with;
   with.loop = &loop_;
-  with.helpers = &helpers_;
+  with.tap = [this](const auto& what) { return taps_->find(what); };
   with.closed = [this](const auto& session) { forget(session); };
   auto session = std::make_shared<live_session>(
     std::move(options), std::move(listener), std::move(with));
@@ -119,18 +137,16 @@ live_capture::impl::open(source_options options,
     room = sessions_.size() < max_sources;
     sessions_.insert(session);
   }
-  if (room)
-    session->start();
-  else
+  if (!room)
     session->refuse({capture_errc::io, "open interface " + name + ": "
                                          + std::to_string(max_sources)
                                          + " sources are open already"});
+  loop_.wake(std::move(session));
   return result;
 }
 
 live_capture::live_capture(options opts)
-  : impl_(std::make_shared<impl>(
-    std::clamp(opts.helper_threads, 1u, max_helper_threads))) {}
+  : impl_(std::make_shared<impl>(opts)) {}
 
 live_capture::~live_capture() {
   impl_->shutdown();

@@ -2,6 +2,8 @@
 
 #include "capture/packet_source.hpp"
 
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -16,6 +18,14 @@ public:
   struct options {
     /// Threads that open and close sockets, 1..64.
     unsigned helper_threads = 8;
+    /// How long an interface stays open when nobody captures on it any more:
+    /// until then the next source need not wait for its opening.
+    std::chrono::milliseconds idle_time{10000};
+    /// Whether to load programs into the kernel (eBPF), if it lets us.
+    bool use_classifier = true;
+    /// Told why that did not work for an interface; sources then share it at a
+    /// higher cost. Called in a thread of the capture layer; may be empty.
+    std::function<void(const capture_error&)> on_fallback;
   };
 
   /// @throws std::system_error if the system has no thread or descriptor left.

@@ -29,8 +29,9 @@ constexpr std::size_t max_block_bytes = 1u << 20;
 /// intervals; with a single one it would have nowhere to write while we read.
 constexpr std::size_t min_blocks = 4;
 
-/// More are made before blocks grow.
-constexpr std::size_t wanted_blocks = 16;
+/// More are made before blocks grow: a quiet interface may use one up in each
+/// wake interval.
+constexpr std::size_t wanted_blocks = 32;
 
 /// tp_frame_size means nothing to TPACKET_V3, but must be in order.
 constexpr unsigned frame_bytes = 2048;
@@ -62,12 +63,12 @@ std::size_t block_bytes_for(std::size_t ring_bytes) {
 } // namespace
 
 packet_ring::packet_ring(unique_descriptor socket, const ring_options& options)
-  : socket_(std::move(socket)), name_(options.interface), link_(options.link),
-    snaplen_bytes_(options.snaplen_bytes) {}
+  : socket_(std::move(socket)), name_(options.interface),
+    index_(options.interface_index), link_(options.link) {}
 
 packet_ring::packet_ring(packet_ring&& other) noexcept
   : socket_(std::move(other.socket_)), name_(std::move(other.name_)),
-    link_(other.link_), snaplen_bytes_(other.snaplen_bytes_),
+    index_(other.index_), link_(other.link_),
     memory_(std::exchange(other.memory_, nullptr)),
     block_bytes_(other.block_bytes_), blocks_(other.blocks_),
     current_(other.current_), left_(other.left_), next_(other.next_) {}
@@ -79,8 +80,7 @@ packet_ring::~packet_ring() {
 
 // -- opening ------------------------------------------------------------------
 
-expected<packet_ring> packet_ring::open(const ring_options& options,
-                                        const bpf_program& filter) {
+expected<packet_ring> packet_ring::open(const ring_options& options) {
   const auto kind
     = options.link == link_type::linux_sll ? SOCK_DGRAM : SOCK_RAW;
   // Without a protocol it captures nothing until it is bound.
@@ -89,27 +89,19 @@ expected<packet_ring> packet_ring::open(const ring_options& options,
   if (!fd)
     return fail_errno("open interface " + options.interface, errno);
   packet_ring result{std::move(fd), options};
-  if (auto ok = result.set_up(options, filter); !ok)
+  if (auto ok = result.set_up(options); !ok)
     return tl::unexpected<capture_error>{std::move(ok.error())};
   return result;
 }
 
-expected<void> packet_ring::set_up(const ring_options& options,
-                                   const bpf_program& filter) {
-  auto ok = attach(filter);
+expected<void> packet_ring::set_up(const ring_options& options) {
+  auto ok = reject_all();
   if (ok)
     ok = map(options);
   if (ok && options.incoming_only) {
     const int yes = 1;
     ok = set_option(PACKET_IGNORE_OUTGOING, &yes, sizeof yes,
                     "leave out outgoing packets");
-  }
-  if (ok && options.promiscuous) {
-    packet_mreq request{};
-    request.mr_ifindex = static_cast<int>(options.interface_index);
-    request.mr_type = PACKET_MR_PROMISC;
-    ok = set_option(PACKET_ADD_MEMBERSHIP, &request, sizeof request,
-                    "enter promiscuous mode");
   }
   if (ok)
     ok = bind(options);
@@ -181,6 +173,18 @@ expected<void> packet_ring::attach(const bpf_program& filter) {
   return {};
 }
 
+expected<void> packet_ring::reject_all() {
+  return attach({{BPF_RET | BPF_K, 0, 0, 0}});
+}
+
+expected<void> packet_ring::set_promiscuous(bool value) {
+  packet_mreq request{};
+  request.mr_ifindex = static_cast<int>(index_);
+  request.mr_type = PACKET_MR_PROMISC;
+  return set_option(value ? PACKET_ADD_MEMBERSHIP : PACKET_DROP_MEMBERSHIP,
+                    &request, sizeof request, "change promiscuous mode");
+}
+
 kernel_counts packet_ring::take_counts() {
   tpacket_stats_v3 stats{};
   socklen_t size = sizeof stats;
@@ -241,8 +245,7 @@ packet_view packet_ring::take() {
     data = put_vlan_tag_back(header, data);
   const auto grown = static_cast<std::uint32_t>(
     reinterpret_cast<const std::byte*>(&header) + header.tp_mac - data);
-  result.header.captured_length
-    = std::min(result.header.captured_length + grown, snaplen_bytes_);
+  result.header.captured_length += grown;
   result.header.original_length += grown;
   result.data = data;
   return result;

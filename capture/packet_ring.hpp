@@ -28,10 +28,8 @@ struct ring_options {
   /// puts LINUX_SLL's header in its place), or what the interface has,
   /// untouched.
   link_type link = link_type::ethernet;
-  std::uint32_t snaplen_bytes = 262144;
   std::uint32_t ring_bytes = 2u << 20;
   std::uint32_t wake_interval_ms = 20;
-  bool promiscuous = false;
   /// The kernel shows no outgoing packets: where each comes in again.
   bool incoming_only = false;
 };
@@ -47,16 +45,14 @@ struct kernel_counts {
 /// kernel's sources). Used by one thread at a time.
 ///
 /// The kernel fills one block after another and hands each over when it is
-/// full, or a wake interval after its first packet. The socket is bound when
-/// filter and ring are there, so that nothing but what the filter accepts is
+/// full, or a wake interval after its first packet. The socket is bound when a
+/// filter and the ring are there, so that nothing but what a filter accepts is
 /// ever in it.
 class packet_ring {
 public:
-  /// Opens the ring. The kernel waits for an RCU grace period meanwhile: some
-  /// ten milliseconds.
-  /// @param filter What is captured, and how many bytes of it.
-  static expected<packet_ring> open(const ring_options& options,
-                                    const bpf_program& filter);
+  /// Opens the ring, into which nothing comes yet. The kernel waits for an RCU
+  /// grace period meanwhile: some ten milliseconds.
+  static expected<packet_ring> open(const ring_options& options);
 
   packet_ring(packet_ring&& other) noexcept;
   packet_ring& operator=(packet_ring&&) = delete;
@@ -90,13 +86,20 @@ public:
   /// at this moment may still have met the old one.
   expected<void> attach(const bpf_program& filter);
 
+  /// From now on no packet enters the ring; those of another CPU may, as above.
+  expected<void> reject_all();
+
+  /// Enters or leaves promiscuous mode, as far as this socket is concerned: the
+  /// kernel counts who wants it.
+  expected<void> set_promiscuous(bool value);
+
   /// Counts since the last call.
   kernel_counts take_counts();
 
 private:
   packet_ring(unique_descriptor socket, const ring_options& options);
 
-  expected<void> set_up(const ring_options& options, const bpf_program& filter);
+  expected<void> set_up(const ring_options& options);
   expected<void> map(const ring_options& options);
   expected<void> bind(const ring_options& options);
   expected<void> set_option(int name, const void* value, std::size_t size,
@@ -115,8 +118,8 @@ private:
 
   unique_descriptor socket_;
   std::string name_;
+  unsigned index_;
   link_type link_;
-  std::uint32_t snaplen_bytes_;
   std::byte* memory_ = nullptr;
   std::size_t block_bytes_ = 0;
   std::size_t blocks_ = 0;

@@ -133,6 +133,8 @@ void visit(schema_visitor& v, capture_settings& x) {
   milliseconds(v, "wake_interval", x.wake_interval_ms, 1, second);
   bytes(v, "batch", x.batch_bytes, 4 * kib, 16 * mib);
   bytes(v, "credit", x.credit_bytes, 4 * kib, gib);
+  duration(v, "idle_time", x.idle_time, 0, hour);
+  v.flag("classifier", x.classifier);
   count(v, "helper_threads", x.helper_threads, 1, 64);
 }
 

@@ -66,11 +66,13 @@ struct system_settings {
 
 /// `capture`: how interfaces are read.
 struct capture_settings {
-  std::uint32_t ring_bytes = 2u << 20;    ///< Per sampler; 1 MiB..1 GiB.
+  std::uint32_t ring_bytes = 8u << 20;    ///< Per interface; 1 MiB..1 GiB.
   std::uint32_t wake_interval_ms = 20;    ///< 1..1000.
   std::uint32_t batch_bytes = 256u << 10; ///< 4 KiB..16 MiB, <= ring_bytes.
   std::uint32_t credit_bytes = 1u << 20;  ///< Per sampler; batch_bytes..1 GiB.
-  std::uint32_t helper_threads = 8;       ///< 1..64.
+  std::chrono::milliseconds idle_time{10000}; ///< 0..1 h.
+  bool classifier = true;
+  std::uint32_t helper_threads = 8; ///< 1..64.
 };
 
 /// An allowance: so many operations per window.

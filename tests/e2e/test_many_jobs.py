@@ -1,4 +1,5 @@
-"""200 jobs at once on one interface, and nothing stays behind."""
+"""200 jobs at once on one interface, which share its socket, and nothing stays
+behind."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,8 +19,7 @@ WARM_UP_JOBS = 10
 # Above what an idle daemon has, below what it has with the first jobs.
 IDLE_THREADS = 32
 IDLE_DESCRIPTORS = 34
-# What a heap keeps for itself, and what a sanitizer keeps in quarantine. The
-# jobs' rings alone take 400 MiB while they run.
+# What a heap keeps for itself, and what a sanitizer keeps in quarantine.
 MEMORY_SLACK_BYTES = 16 << 20
 SANITIZED_MEMORY_SLACK_BYTES = 640 << 20
 

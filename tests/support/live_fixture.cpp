@@ -42,7 +42,10 @@ void live_fixture::TearDown() {
 }
 
 void live_fixture::start_capture() {
-  live.emplace(capture::live_capture::options{});
+  capture::live_capture::options how;
+  how.idle_time = idle_time;
+  how.use_classifier = use_classifier;
+  live.emplace(how);
 }
 
 capture::source_options live_fixture::on(std::string interface) {

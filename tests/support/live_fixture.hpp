@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -83,6 +84,10 @@ protected:
   /// The numbers `first` to `end - 1`.
   static std::vector<std::uint64_t> range(std::uint64_t first,
                                           std::uint64_t end);
+
+  // How it captures; set before `SetUp`. See `live_capture::options`.
+  bool use_classifier = true;
+  std::chrono::milliseconds idle_time{0};
 
   std::optional<scoped_network_namespace> net;
   std::optional<traffic_link> link;

@@ -158,6 +158,8 @@ class Daemon:
 
     # For the start; one with a large index takes longer.
     ready_timeout_s = READY_TIMEOUT_S
+    # The command that it is started by, if it is not started directly.
+    starter = ()
 
     def __init__(self, work, config, descriptors=None):
         self.work = pathlib.Path(work)
@@ -189,7 +191,7 @@ class Daemon:
         """Starts and waits until it is ready."""
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
-                [program(), "--config", str(self.config_file)],
+                [*self.starter, program(), "--config", str(self.config_file)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
