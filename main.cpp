@@ -104,6 +104,9 @@ to_capture_options(const config::capture_settings& from) {
   capture::live_capture::options to;
   to.helper_threads = from.helper_threads;
   to.idle_time = from.idle_time;
+  to.spare_rings = from.spare_rings;
+  to.ring_bytes = from.ring_bytes;
+  to.wake_interval_ms = from.wake_interval_ms;
   to.use_classifier = from.classifier;
   to.on_fallback = [](const capture::capture_error& why) {
     log_event{"capture-unclassified"}.with("reason", why.message).warn();

@@ -37,7 +37,7 @@ void interface_tap::start() {
 }
 
 void interface_tap::open_in_helper() {
-  auto interface = live_interface::open(first_);
+  auto interface = live_interface::open(first_, *with_.reserve);
   {
     std::lock_guard guard{mutex_};
     inbox_.opened = std::move(interface);

@@ -82,6 +82,7 @@ public:
   struct services {
     reactor* loop = nullptr;
     helper_pool* helpers = nullptr;
+    ring_reserve* reserve = nullptr;
     /// How long the socket stays open when nobody is left.
     reactor::clock::duration idle_time{};
     /// Whether to load programs into the kernel, if it lets us.

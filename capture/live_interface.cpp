@@ -92,6 +92,16 @@ link_type link_type_of(unsigned short arp_type) {
   }
 }
 
+expected<packet_ring> open_ring(const ring_options& options,
+                                ring_reserve& reserve) {
+  auto made = reserve.take(options);
+  if (!made)
+    return packet_ring::open(options);
+  if (auto ok = made->bind(options); !ok)
+    return tl::unexpected<capture_error>{std::move(ok.error())};
+  return std::move(*made);
+}
+
 } // namespace
 
 live_interface::live_interface(packet_ring ring, std::string name,
@@ -100,7 +110,7 @@ live_interface::live_interface(packet_ring ring, std::string name,
 }
 
 expected<std::unique_ptr<live_interface>>
-live_interface::open(const source_options& options) {
+live_interface::open(const source_options& options, ring_reserve& reserve) {
   const auto attempt = "open interface " + options.interface;
   const unique_descriptor probe{
     ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
@@ -119,7 +129,7 @@ live_interface::open(const source_options& options) {
   ring.wake_interval_ms = options.wake_interval_ms;
   // There, each packet that goes out comes in again.
   ring.incoming_only = facts.loopback || facts.arp_type == ARPHRD_CAN;
-  auto opened = packet_ring::open(ring);
+  auto opened = open_ring(ring, reserve);
   if (!opened)
     return tl::unexpected<capture_error>{std::move(opened.error())};
   return std::unique_ptr<live_interface>{new live_interface{

@@ -3,6 +3,7 @@
 #include "capture/capture_error.hpp"
 #include "capture/packet_ring.hpp"
 #include "capture/packet_source.hpp"
+#include "capture/ring_reserve.hpp"
 
 #include <memory>
 #include <optional>
@@ -15,11 +16,11 @@ namespace edgecap::capture {
 /// one thread at a time.
 class live_interface {
 public:
-  /// Opens the interface; blocks for about ten milliseconds. Captures nothing
-  /// before a filter is attached.
+  /// Opens the interface; blocks for some ten milliseconds if the reserve has
+  /// no ring for it. Captures nothing before a filter is attached.
   /// @param options Its interface, ring and wake interval count.
   static expected<std::unique_ptr<live_interface>>
-  open(const source_options& options);
+  open(const source_options& options, ring_reserve& reserve);
 
   /// Link type of every packet.
   link_type link() const {

@@ -3,6 +3,7 @@
 #include "capture/helper_pool.hpp"
 #include "capture/live_session.hpp"
 #include "capture/reactor.hpp"
+#include "capture/ring_reserve.hpp"
 #include "capture/tap_set.hpp"
 
 #include <tins/network_interface.h>
@@ -35,6 +36,7 @@ public:
   /// @throws std::system_error if no thread can be had.
   explicit impl(const options& opts)
     : helpers_(std::clamp(opts.helper_threads, 1u, max_helper_threads)),
+      reserve_(helpers_, spare_ring(opts), opts.spare_rings),
       taps_(std::make_shared<tap_set>(services_for_taps(opts))) {}
 
   std::unique_ptr<packet_source>
@@ -57,10 +59,18 @@ public:
 private:
   class source;
 
+  static ring_options spare_ring(const options& opts) {
+    ring_options result;
+    result.ring_bytes = opts.ring_bytes;
+    result.wake_interval_ms = opts.wake_interval_ms;
+    return result;
+  }
+
   interface_tap::services services_for_taps(const options& opts) {
     interface_tap::services result;
     result.loop = &loop_;
     result.helpers = &helpers_;
+    result.reserve = &reserve_;
     result.idle_time = opts.idle_time;
     result.use_classifier = opts.use_classifier;
     result.on_fallback = [tell = opts.on_fallback](const capture_error& why) {
@@ -79,6 +89,7 @@ private:
 
   reactor loop_;
   helper_pool helpers_;
+  ring_reserve reserve_;
   std::shared_ptr<tap_set> taps_;
   std::mutex mutex_;
   std::condition_variable empty_;

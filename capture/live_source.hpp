@@ -3,6 +3,8 @@
 #include "capture/packet_source.hpp"
 
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -21,6 +23,12 @@ public:
     /// How long an interface stays open when nobody captures on it any more:
     /// until then the next source need not wait for its opening.
     std::chrono::milliseconds idle_time{10000};
+    /// Rings that are made before anybody asks for an interface, so that
+    /// opening as many takes no ten milliseconds. They serve sources with the
+    /// same `ring_bytes` and `wake_interval_ms` as here.
+    std::size_t spare_rings = 0;
+    std::uint32_t ring_bytes = source_options{}.ring_bytes;
+    std::uint32_t wake_interval_ms = source_options{}.wake_interval_ms;
     /// Whether to load programs into the kernel (eBPF), if it lets us.
     bool use_classifier = true;
     /// Told why that did not work for an interface; sources then share it at a

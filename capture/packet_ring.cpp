@@ -81,6 +81,14 @@ packet_ring::~packet_ring() {
 // -- opening ------------------------------------------------------------------
 
 expected<packet_ring> packet_ring::open(const ring_options& options) {
+  auto result = make(options);
+  if (result)
+    if (auto ok = result->bind(options); !ok)
+      return tl::unexpected<capture_error>{std::move(ok.error())};
+  return result;
+}
+
+expected<packet_ring> packet_ring::make(const ring_options& options) {
   const auto kind
     = options.link == link_type::linux_sll ? SOCK_DGRAM : SOCK_RAW;
   // Without a protocol it captures nothing until it is bound.
@@ -89,23 +97,20 @@ expected<packet_ring> packet_ring::open(const ring_options& options) {
   if (!fd)
     return fail_errno("open interface " + options.interface, errno);
   packet_ring result{std::move(fd), options};
-  if (auto ok = result.set_up(options); !ok)
+  auto ok = result.reject_all();
+  if (ok)
+    ok = result.map(options);
+  if (!ok)
     return tl::unexpected<capture_error>{std::move(ok.error())};
   return result;
 }
 
-expected<void> packet_ring::set_up(const ring_options& options) {
-  auto ok = reject_all();
-  if (ok)
-    ok = map(options);
-  if (ok && options.incoming_only) {
-    const int yes = 1;
-    ok = set_option(PACKET_IGNORE_OUTGOING, &yes, sizeof yes,
-                    "leave out outgoing packets");
-  }
-  if (ok)
-    ok = bind(options);
-  return ok;
+bool packet_ring::interchangeable(const ring_options& made,
+                                  const ring_options& bound) {
+  return (made.link == link_type::linux_sll)
+           == (bound.link == link_type::linux_sll)
+         && made.ring_bytes == bound.ring_bytes
+         && made.wake_interval_ms == bound.wake_interval_ms;
 }
 
 expected<void> packet_ring::map(const ring_options& options) {
@@ -138,6 +143,16 @@ expected<void> packet_ring::map(const ring_options& options) {
 }
 
 expected<void> packet_ring::bind(const ring_options& options) {
+  name_ = options.interface;
+  index_ = options.interface_index;
+  link_ = options.link;
+  if (options.incoming_only) {
+    const int yes = 1;
+    auto ok = set_option(PACKET_IGNORE_OUTGOING, &yes, sizeof yes,
+                         "leave out outgoing packets");
+    if (!ok)
+      return ok;
+  }
   sockaddr_ll address{};
   address.sll_family = AF_PACKET;
   address.sll_protocol = htons(ETH_P_ALL);

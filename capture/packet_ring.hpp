@@ -50,9 +50,20 @@ struct kernel_counts {
 /// ever in it.
 class packet_ring {
 public:
-  /// Opens the ring, into which nothing comes yet. The kernel waits for an RCU
-  /// grace period meanwhile: some ten milliseconds.
+  /// Makes a ring and binds it. Nothing comes in before a filter is attached.
   static expected<packet_ring> open(const ring_options& options);
+
+  /// Makes a ring that belongs to no interface yet. The kernel waits for an RCU
+  /// grace period meanwhile: some ten milliseconds.
+  static expected<packet_ring> make(const ring_options& options);
+
+  /// Whether `bind` takes a ring that was made with other options.
+  static bool interchangeable(const ring_options& made,
+                              const ring_options& bound);
+
+  /// Gives the ring its interface; waits for nothing.
+  /// @pre It was made with options that are interchangeable with these.
+  expected<void> bind(const ring_options& options);
 
   packet_ring(packet_ring&& other) noexcept;
   packet_ring& operator=(packet_ring&&) = delete;
@@ -99,9 +110,7 @@ public:
 private:
   packet_ring(unique_descriptor socket, const ring_options& options);
 
-  expected<void> set_up(const ring_options& options);
   expected<void> map(const ring_options& options);
-  expected<void> bind(const ring_options& options);
   expected<void> set_option(int name, const void* value, std::size_t size,
                             const char* what);
 

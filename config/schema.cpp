@@ -134,6 +134,7 @@ void visit(schema_visitor& v, capture_settings& x) {
   bytes(v, "batch", x.batch_bytes, 4 * kib, 16 * mib);
   bytes(v, "credit", x.credit_bytes, 4 * kib, gib);
   duration(v, "idle_time", x.idle_time, 0, hour);
+  count(v, "spare_rings", x.spare_rings, 0, 64);
   v.flag("classifier", x.classifier);
   count(v, "helper_threads", x.helper_threads, 1, 64);
 }

@@ -71,6 +71,7 @@ struct capture_settings {
   std::uint32_t batch_bytes = 256u << 10; ///< 4 KiB..16 MiB, <= ring_bytes.
   std::uint32_t credit_bytes = 1u << 20;  ///< Per sampler; batch_bytes..1 GiB.
   std::chrono::milliseconds idle_time{10000}; ///< 0..1 h.
+  std::uint32_t spare_rings = 1;              ///< 0..64.
   bool classifier = true;
   std::uint32_t helper_threads = 8; ///< 1..64.
 };

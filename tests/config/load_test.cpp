@@ -53,7 +53,7 @@ TEST(LoadTest, ReadsEverySetting) {
 listen: {address: "::1", port: 0, behind_proxy: true, trusted_proxies: [127.0.0.1, "::1"]}
 node: {name: edge-1.example}
 capture: {ring: 1GiB, wake_interval: 500ms, batch: 16MiB, credit: 1GiB, idle_time: 3s,
-          classifier: false, helper_threads: 64}
+          spare_rings: 64, classifier: false, helper_threads: 64}
 limits:
   collect: {requests: 7, window: 2m}
   general: {requests: 8, window: 1d}
@@ -97,6 +97,7 @@ log: {level: error, format: text}
   EXPECT_EQ(x.capture.batch_bytes, 16u << 20);
   EXPECT_EQ(x.capture.credit_bytes, 1u << 30);
   EXPECT_EQ(x.capture.idle_time, std::chrono::seconds{3});
+  EXPECT_EQ(x.capture.spare_rings, 64u);
   EXPECT_FALSE(x.capture.classifier);
   EXPECT_EQ(x.capture.helper_threads, 64u);
   EXPECT_EQ(x.limits.collect.requests, 7u);

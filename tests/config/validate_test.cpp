@@ -167,11 +167,12 @@ TEST(ValidateTest, AcceptsEqualSizes) {
 }
 
 TEST(ValidateTest, ComparesWithDefaultsToo) {
-  EXPECT_EQ(faults_of(minimal + "capture:\n  batch: 4MiB\n"),
-            "f:8: capture.credit: 1MiB is less than capture.batch, 4MiB: a "
-            "sampler could never send a whole batch\n"
-            "f:8: capture.ring: 2MiB is less than capture.batch, 4MiB: a batch "
-            "is read from the ring\n");
+  EXPECT_EQ(
+    faults_of(minimal + "capture:\n  batch: 16MiB\n"),
+    "f:8: capture.credit: 1MiB is less than capture.batch, 16MiB: a "
+    "sampler could never send a whole batch\n"
+    "f:8: capture.ring: 8MiB is less than capture.batch, 16MiB: a batch "
+    "is read from the ring\n");
 }
 
 TEST(ValidateTest, NamesSystemsByLettersDigitsAndTwoSigns) {

@@ -170,16 +170,19 @@ RIVALS = (Tcpdump, Dumpcap, NetsniffNg)
 class Edgecapd:
     """A daemon that is running; each `with` block is one capture of it."""
 
-    name = "edgecapd"
-
-    def __init__(self, work, link, sampling=1):
+    def __init__(self, work, link, sampling=1, name="edgecapd", **capture):
+        self.name = name
+        work = work / name
         storage = work / "storage"
-        storage.mkdir()
+        storage.mkdir(parents=True)
         self._daemon = Daemon(work, configuration(
             storage,
             [{"match": link.name, "snaplen": "256KiB",
               "sampling_one_in": sampling}],
-            capture={"ring": f"{RING_MIB}MiB", "batch": "1MiB", "credit": "16MiB"},
+            capture={
+                "ring": f"{RING_MIB}MiB", "batch": "1MiB", "credit": "16MiB",
+                **capture,
+            },
             limits={"time_limit": "1d", "packet_limit": 1_000_000_000},
             storage={"pcapng": False},
             retention={"max_size": "1TiB"},
