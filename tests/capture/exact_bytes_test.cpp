@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -55,23 +56,62 @@ bytes prefix(const bytes& whole, std::size_t size_bytes) {
   return {whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(kept)};
 }
 
-class ExactBytes : public test::live_fixture {
+class ExactBytes : public test::sharing_fixture {
 protected:
-  /// Opens one source for each snaplen.
-  std::vector<opened_source>
-  open_with(const std::vector<std::uint32_t>& snaplens) {
-    std::vector<opened_source> result;
+  using record_list = std::vector<test::recording_listener::record>;
+
+  /// What sources with these snaplens capture of what `send` lets come in:
+  /// all at once if they share the interface, otherwise one after another.
+  std::vector<record_list> capture(const source_options& options,
+                                   const std::vector<std::uint32_t>& snaplens,
+                                   const std::function<void()>& send,
+                                   std::size_t packets) {
+    std::vector<record_list> result;
+    std::vector<opened_source> open_ones;
     for (const auto snaplen : snaplens) {
-      auto options = on("vb");
-      options.snaplen_bytes = snaplen;
-      options.ring_bytes = 4u << 20; // More blocks than there are packets.
-      result.push_back(open(options));
+      open_ones.push_back(open_with(options, snaplen));
+      if (shared() && open_ones.size() < snaplens.size())
+        continue;
+      send();
+      for (auto& x : open_ones) {
+        EXPECT_TRUE(x.heard->wait_records(packets));
+        EXPECT_FALSE(stop(x).error);
+        result.push_back(x.heard->now().records);
+      }
+      open_ones.clear();
     }
     return result;
   }
+
+  /// Fails unless whole frames, or the beginnings that the snaplens leave of
+  /// them, are what is captured of them.
+  void expect_exact(const source_options& options,
+                    const std::vector<std::uint32_t>& snaplens,
+                    const std::vector<bytes>& sent) {
+    const auto send = [&] {
+      for (const auto& frame : sent)
+        link->send(frame);
+    };
+    const auto captured = capture(options, snaplens, send, sent.size());
+    for (std::size_t i = 0; i < snaplens.size(); ++i) {
+      ASSERT_EQ(captured[i].size(), sent.size());
+      for (std::size_t k = 0; k < sent.size(); ++k) {
+        EXPECT_EQ(captured[i][k].data, prefix(sent[k], snaplens[i]))
+          << "frame " << k << ", snaplen " << snaplens[i];
+        EXPECT_EQ(captured[i][k].original_length, sent[k].size());
+      }
+    }
+  }
+
+private:
+  opened_source open_with(source_options options, std::uint32_t snaplen) {
+    options.snaplen_bytes = snaplen;
+    options.ring_bytes = 4u << 20; // More blocks than there are packets.
+    return open(options);
+  }
 };
 
-TEST_F(ExactBytes, AreThoseOfTaggedFramesWhereverTheyAreCut) {
+TEST_P(ExactBytes, AreThoseOfTaggedFramesWhereverTheyAreCut) {
   const std::vector<bytes> sent{
     tagged_frame(0, {}),
     tagged_frame(1, {{customer, 42}}),
@@ -93,19 +133,21 @@ TEST_F(ExactBytes, AreThoseOfTaggedFramesWhereverTheyAreCut) {
                                       69, 203, 204, 205, 262144};
   for (std::uint32_t i = 11; i <= 23; ++i)
     snaplens.push_back(i);
-  auto sources = open_with(snaplens);
-  for (const auto& frame : sent)
-    link->send(frame);
-  for (std::size_t i = 0; i < snaplens.size(); ++i) {
-    EXPECT_FALSE(stop(sources[i]).error);
-    const auto records = sources[i].heard->now().records;
-    ASSERT_EQ(records.size(), sent.size());
-    for (std::size_t k = 0; k < sent.size(); ++k) {
-      EXPECT_EQ(records[k].data, prefix(sent[k], snaplens[i]))
-        << "frame " << k << ", snaplen " << snaplens[i];
-      EXPECT_EQ(records[k].original_length, sent[k].size());
-    }
-  }
+  expect_exact(on("vb"), snaplens, sent);
+}
+
+TEST_P(ExactBytes, AreThoseOfTaggedFramesThatAFilterFinds) {
+  const std::vector<bytes> sent{
+    tagged_frame(0, {}),
+    tagged_frame(1, {{customer, 42}}),
+    tagged_frame(2, {{service, 7}}),
+    tagged_frame(3, {{service, 7}, {customer, 42}}),
+    tagged_frame(4, {{customer, 0}, {customer, 42}}),
+    tagged_frame(5, {{service, 1}, {service, 2}, {customer, 3}}),
+    tagged_frame(6, {{0x9100, 7}, {customer, 42}}),
+  };
+  // Shorter than what has to be looked at to find the ports.
+  expect_exact(wanted_on("vb"), {20, 60, 262144}, sent);
 }
 
 /// Sends UDP datagrams from `va` to a neighbour that does not exist, of which
@@ -137,26 +179,27 @@ private:
   unique_descriptor socket_;
 };
 
-TEST_F(ExactBytes, AreThoseOfPacketsLargerThanTheLinkCarries) {
+TEST_P(ExactBytes, AreThoseOfPacketsLargerThanTheLinkCarries) {
   constexpr std::size_t headers_bytes = 14 + 20 + 8;
   constexpr std::size_t largest_bytes = 65535; // gso_max_size is 65536.
   const std::vector<std::uint32_t> snaplens{60,    160,   1514,  16384,
                                             65534, 65535, 65536, 262144};
   const segmented_datagrams datagrams{*net};
-  auto sources = open_with(snaplens);
   std::vector<bytes> sent;
   for (const std::size_t size_bytes :
        {std::size_t{1401}, std::size_t{20000}, largest_bytes - headers_bytes}) {
     bytes payload(size_bytes);
     for (std::size_t i = 0; i < size_bytes; ++i)
       payload[i] = static_cast<std::byte>(i * 13 + i / 251);
-    datagrams.send(payload);
     sent.push_back(std::move(payload));
   }
+  const auto send = [&] {
+    for (const auto& payload : sent)
+      datagrams.send(payload);
+  };
+  const auto captured = capture(on("vb"), snaplens, send, sent.size());
   for (std::size_t i = 0; i < snaplens.size(); ++i) {
-    ASSERT_TRUE(sources[i].heard->wait_records(sent.size()));
-    EXPECT_FALSE(stop(sources[i]).error);
-    const auto records = sources[i].heard->now().records;
+    const auto& records = captured[i];
     ASSERT_EQ(records.size(), sent.size());
     for (std::size_t k = 0; k < sent.size(); ++k) {
       const auto whole_bytes = headers_bytes + sent[k].size();
@@ -168,6 +211,8 @@ TEST_F(ExactBytes, AreThoseOfPacketsLargerThanTheLinkCarries) {
     }
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(, ExactBytes, test::every_mode, test::name_of);
 
 } // namespace
 } // namespace edgecap::capture

@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 namespace edgecap::capture {
@@ -30,19 +29,8 @@ struct timed_source : opened_source {
   std::uint64_t sent_at_opening = 0;
 };
 
-class ExactWindow : public test::live_fixture {
+class ExactWindow : public test::tun_fixture {
 protected:
-  void SetUp() override {
-    live_fixture::SetUp();
-    tun.emplace(*net, "tun7");
-  }
-
-  void TearDown() override {
-    live.reset();
-    tun.reset();
-    live_fixture::TearDown();
-  }
-
   /// Fails unless what was delivered has no gap and begins no later than with
   /// the first packet after the opening. Returns the number of the first one
   /// that is missing behind it.
@@ -60,11 +48,9 @@ protected:
     EXPECT_EQ(counters.dropped_by_kernel, 0u);
     EXPECT_EQ(counters.dropped_by_us, 0u);
   }
-
-  std::optional<test::tun_interface> tun;
 };
 
-TEST_F(ExactWindow, EndsWithTheLastPacketStampedInTime) {
+TEST_P(ExactWindow, EndsWithTheLastPacketStampedInTime) {
   constexpr unix_ns shortest_window_ns = 50'000'000;
   auto window_ns = shortest_window_ns;
   for (int rounds = 0; rounds < 3;) {
@@ -92,7 +78,7 @@ TEST_F(ExactWindow, EndsWithTheLastPacketStampedInTime) {
   }
 }
 
-TEST_F(ExactWindow, EndsWithTheLastPacketBeforeStop) {
+TEST_P(ExactWindow, EndsWithTheLastPacketBeforeStop) {
   steady_traffic traffic{*tun};
   for (int round = 0; round < 20; ++round) {
     timed_source x{traffic};
@@ -107,7 +93,7 @@ TEST_F(ExactWindow, EndsWithTheLastPacketBeforeStop) {
   }
 }
 
-TEST_F(ExactWindow, TakesTheFirstPacketsUpToTheLimit) {
+TEST_P(ExactWindow, TakesTheFirstPacketsUpToTheLimit) {
   steady_traffic traffic{*tun};
   // Within the first batch, at an edge of many small ones, and beyond the first
   // block of the ring.
@@ -127,20 +113,21 @@ TEST_F(ExactWindow, TakesTheFirstPacketsUpToTheLimit) {
 
 // All that is sent is in the ring before the first packet is read, so that the
 // limit lies in the first block, in later ones, and at the end of the last.
-TEST_F(ExactWindow, TakesTheFirstPacketsOfAFullRingUpToTheLimit) {
+TEST_P(ExactWindow, TakesTheFirstPacketsOfAFullRingUpToTheLimit) {
   constexpr std::uint64_t sent = 3000; // Two blocks of 256 KiB and a part.
   for (const auto limit :
        {std::uint64_t{1}, sent / 6, sent / 2, sent - 1, sent}) {
-    auto options = patient(on("vb"));
+    auto options = on("vb");
     options.packet_limit = limit;
     options.initial_credit_bytes = 0;
+    neighbour_credit_bytes = 0; // Nobody has the ring read.
     // Each interval uses up a block of the ring, however slow we are to send.
     options.ring_bytes = 4u << 20;
     options.wake_interval_ms = 250;
     auto x = open(options);
     send(sent);
     EXPECT_TRUE(x.heard->now().records.empty());
-    x.source->grant(std::uint64_t{1} << 40);
+    x.source->grant(test::plenty);
     const auto end = await_end(x);
     EXPECT_FALSE(end.error);
     expect_no_drops(end.counters);
@@ -148,7 +135,7 @@ TEST_F(ExactWindow, TakesTheFirstPacketsOfAFullRingUpToTheLimit) {
   }
 }
 
-TEST_F(ExactWindow, StampsEachPacketWhenItComesIn) {
+TEST_P(ExactWindow, StampsEachPacketWhenItComesIn) {
   steady_traffic traffic{*tun};
   timed_source x{traffic};
   start(x, patient(on("tun7")));
@@ -169,7 +156,7 @@ TEST_F(ExactWindow, StampsEachPacketWhenItComesIn) {
 
 // The window's far end when the interface sets it: whatever the interface took
 // is delivered.
-TEST_F(ExactWindow, EndsWithTheLastPacketBeforeTheInterfaceWentDown) {
+TEST_P(ExactWindow, EndsWithTheLastPacketBeforeTheInterfaceWentDown) {
   for (int round = 0; round < 5; ++round) {
     steady_traffic traffic{*tun};
     timed_source x{traffic};
@@ -184,6 +171,8 @@ TEST_F(ExactWindow, EndsWithTheLastPacketBeforeTheInterfaceWentDown) {
     net->ip("link set tun7 up");
   }
 }
+
+INSTANTIATE_TEST_SUITE_P(, ExactWindow, test::every_mode, test::name_of);
 
 } // namespace
 } // namespace edgecap::capture

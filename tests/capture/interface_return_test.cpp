@@ -7,7 +7,6 @@
 
 #include <net/if.h>
 
-#include <optional>
 #include <vector>
 
 namespace edgecap::capture {
@@ -17,19 +16,8 @@ using test::opened_source;
 using test::udp_packet;
 using test::wanted_port;
 
-class InterfaceReturn : public test::live_fixture {
+class InterfaceReturn : public test::tun_fixture {
 protected:
-  void SetUp() override {
-    live_fixture::SetUp();
-    tun.emplace(*net, "tun7");
-  }
-
-  void TearDown() override {
-    live.reset();
-    tun.reset();
-    live_fixture::TearDown();
-  }
-
   void receive(std::uint64_t first, std::uint64_t end) {
     for (auto i = first; i < end; ++i)
       tun->receive(udp_packet(i, wanted_port, 100));
@@ -62,11 +50,9 @@ protected:
     EXPECT_EQ(end.counters.packets_matched, sequences.size());
     EXPECT_EQ(end.counters.dropped_by_interface, 0u);
   }
-
-  std::optional<test::tun_interface> tun;
 };
 
-TEST_F(InterfaceReturn, CapturesOnAnotherOfTheSameName) {
+TEST_P(InterfaceReturn, CapturesOnAnotherOfTheSameName) {
   for (int round = 0; round < 5; ++round) {
     auto before = open(on("tun7"));
     receive(0, 100);
@@ -78,7 +64,7 @@ TEST_F(InterfaceReturn, CapturesOnAnotherOfTheSameName) {
   }
 }
 
-TEST_F(InterfaceReturn, CapturesOnTheNewOneWhileTheOldSourceStillEnds) {
+TEST_P(InterfaceReturn, CapturesOnTheNewOneWhileTheOldSourceStillEnds) {
   auto before = open(on("tun7"));
   receive(0, 100);
   replace_interface();
@@ -89,7 +75,7 @@ TEST_F(InterfaceReturn, CapturesOnTheNewOneWhileTheOldSourceStillEnds) {
   expect_stops_with(after, range(100, 200));
 }
 
-TEST_F(InterfaceReturn, CapturesAgainAfterItWasDown) {
+TEST_P(InterfaceReturn, CapturesAgainAfterItWasDown) {
   for (int round = 0; round < 5; ++round) {
     auto before = open(on("tun7"));
     receive(0, 100);
@@ -104,7 +90,7 @@ TEST_F(InterfaceReturn, CapturesAgainAfterItWasDown) {
 
 // It has what came in before. It may have what came in when the interface was
 // up again, until it hears of that; the error says that something is missing.
-TEST_F(InterfaceReturn, EndsASourceWhoseInterfaceWasDownForAMoment) {
+TEST_P(InterfaceReturn, EndsASourceWhoseInterfaceWasDownForAMoment) {
   auto before = open(on("tun7"));
   receive(0, 100);
   net->ip("link set tun7 down");
@@ -119,7 +105,7 @@ TEST_F(InterfaceReturn, EndsASourceWhoseInterfaceWasDownForAMoment) {
   expect_stops_with(after, range(150, 200));
 }
 
-TEST_F(InterfaceReturn, EndsEverySourceOfTheInterface) {
+TEST_P(InterfaceReturn, EndsEverySourceOfTheInterface) {
   std::vector<opened_source> all;
   for (int i = 0; i < 10; ++i)
     all.push_back(open(on("tun7")));
@@ -129,7 +115,7 @@ TEST_F(InterfaceReturn, EndsEverySourceOfTheInterface) {
     expect_lost(x, capture_errc::no_such_interface, zero_to(100));
 }
 
-TEST_F(InterfaceReturn, LeavesSourcesOfOtherInterfacesAlone) {
+TEST_P(InterfaceReturn, LeavesSourcesOfOtherInterfacesAlone) {
   auto other = open(on("vb"));
   auto before = open(on("tun7"));
   send_range(0, 50, 100);
@@ -139,6 +125,8 @@ TEST_F(InterfaceReturn, LeavesSourcesOfOtherInterfacesAlone) {
   EXPECT_FALSE(stop(other).error);
   EXPECT_EQ(other.sequences(), zero_to(100));
 }
+
+INSTANTIATE_TEST_SUITE_P(, InterfaceReturn, test::every_mode, test::name_of);
 
 } // namespace
 } // namespace edgecap::capture

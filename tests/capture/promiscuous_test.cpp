@@ -30,10 +30,10 @@ bool soon_modest() {
   return eventually([] { return !is_promiscuous(); });
 }
 
-class Promiscuous : public test::live_fixture {
+class Promiscuous : public test::sharing_fixture {
 protected:
   void SetUp() override {
-    live_fixture::SetUp();
+    sharing_fixture::SetUp();
     ASSERT_FALSE(is_promiscuous());
   }
 
@@ -57,26 +57,26 @@ protected:
   }
 };
 
-TEST_F(Promiscuous, IsEnteredOnlyOnRequest) {
+TEST_P(Promiscuous, IsEnteredOnlyOnRequest) {
   auto x = open_modest();
   EXPECT_FALSE(is_promiscuous());
 }
 
-TEST_F(Promiscuous, IsLeftAtStop) {
+TEST_P(Promiscuous, IsLeftAtStop) {
   auto x = open_promiscuous();
   EXPECT_TRUE(is_promiscuous());
   stop(x);
   EXPECT_TRUE(soon_modest());
 }
 
-TEST_F(Promiscuous, IsLeftWhenTheHandleIsDropped) {
+TEST_P(Promiscuous, IsLeftWhenTheHandleIsDropped) {
   auto x = open_promiscuous();
   EXPECT_TRUE(is_promiscuous());
   x.source.reset();
   EXPECT_TRUE(soon_modest());
 }
 
-TEST_F(Promiscuous, IsLeftAtThePacketLimit) {
+TEST_P(Promiscuous, IsLeftAtThePacketLimit) {
   auto options = on("vb");
   options.promiscuous = true;
   options.packet_limit = 10;
@@ -87,7 +87,7 @@ TEST_F(Promiscuous, IsLeftAtThePacketLimit) {
   EXPECT_TRUE(soon_modest());
 }
 
-TEST_F(Promiscuous, EndsWithTheSourceThatAskedAlthoughAnotherGoesOn) {
+TEST_P(Promiscuous, EndsWithTheSourceThatAskedAlthoughAnotherGoesOn) {
   auto modest = open_modest();
   auto x = open_promiscuous();
   stop(x);
@@ -97,7 +97,7 @@ TEST_F(Promiscuous, EndsWithTheSourceThatAskedAlthoughAnotherGoesOn) {
   EXPECT_EQ(modest.sequences(), zero_to(10));
 }
 
-TEST_F(Promiscuous, OutlivesASourceThatDidNotAsk) {
+TEST_P(Promiscuous, OutlivesASourceThatDidNotAsk) {
   auto modest = open_modest();
   auto x = open_promiscuous();
   stop(modest);
@@ -107,7 +107,7 @@ TEST_F(Promiscuous, OutlivesASourceThatDidNotAsk) {
   EXPECT_TRUE(soon_modest());
 }
 
-TEST_F(Promiscuous, EndsWithTheLastOfThoseThatAsked) {
+TEST_P(Promiscuous, EndsWithTheLastOfThoseThatAsked) {
   auto one = open_promiscuous();
   auto other = open_promiscuous();
   stop(one);
@@ -117,7 +117,7 @@ TEST_F(Promiscuous, EndsWithTheLastOfThoseThatAsked) {
   EXPECT_TRUE(soon_modest());
 }
 
-TEST_F(Promiscuous, StaysIfItWasThereBefore) {
+TEST_P(Promiscuous, StaysIfItWasThereBefore) {
   net->ip("link set vb promisc on");
   auto x = open_promiscuous();
   stop(x);
@@ -127,7 +127,7 @@ TEST_F(Promiscuous, StaysIfItWasThereBefore) {
   EXPECT_FALSE(is_promiscuous()) << "nothing of ours is left";
 }
 
-TEST_F(Promiscuous, IsLeftWhenTheProcessIsKilled) {
+TEST_P(Promiscuous, IsLeftWhenTheProcessIsKilled) {
   live.reset(); // A process that forks should have one thread.
   EXPECT_EXIT(
     {
@@ -139,6 +139,8 @@ TEST_F(Promiscuous, IsLeftWhenTheProcessIsKilled) {
     testing::KilledBySignal(SIGKILL), "");
   EXPECT_TRUE(soon_modest());
 }
+
+INSTANTIATE_TEST_SUITE_P(, Promiscuous, test::every_mode, test::name_of);
 
 } // namespace
 } // namespace edgecap::capture

@@ -25,11 +25,10 @@ namespace {
 
 using test::eventually;
 using test::opened_source;
+using test::plenty;
 using test::port_of;
 using test::sequence_of;
 using test::udp_frame;
-
-constexpr std::uint64_t plenty = std::uint64_t{1} << 40;
 
 /// Packet sockets in the namespace, but for those of the test's traffic.
 std::ptrdiff_t sockets() {
@@ -39,17 +38,22 @@ std::ptrdiff_t sockets() {
          - heading_and_traffic;
 }
 
-/// Sources that tell packets apart by destination port.
-class shared_fixture : public test::live_fixture {
+class SharedInterface : public test::sharing_fixture {
 protected:
+  SharedInterface() {
+    brings_neighbours = false;
+  }
+
   static source_options port(std::uint16_t number) {
     auto result = patient(on("vb"));
     result.filter.destination_port = number;
     return result;
   }
 
-  /// Sends `n` numbered frames to each of the ports, by turns.
+  /// Sends `n` numbered frames to each of the ports, by turns, when the kernel
+  /// filters for all.
   void send_to(const std::vector<std::uint16_t>& ports, std::uint64_t n) {
+    await_sharing("vb");
     for (std::uint64_t i = 0; i < n; ++i)
       for (const auto number : ports)
         link->post(udp_frame(i, number, 100));
@@ -67,8 +71,11 @@ protected:
   void serve(std::size_t sources) {
     constexpr std::uint16_t first = 10000;
     std::vector<opened_source> all;
-    for (std::size_t i = 0; i < sources; ++i)
+    for (std::size_t i = 0; i < sources; ++i) {
       all.push_back(start(port(static_cast<std::uint16_t>(first + i))));
+      if (i == 1)
+        await_sharing("vb");
+    }
     for (auto& x : all)
       ASSERT_TRUE(x.heard->wait_opened());
     EXPECT_EQ(sockets(), 1);
@@ -81,15 +88,6 @@ protected:
       EXPECT_FALSE(await_end(all[i]).error);
       EXPECT_EQ(all[i].sequences(), std::vector<std::uint64_t>{i});
     }
-  }
-};
-
-class SharedInterface : public shared_fixture,
-                        public testing::WithParamInterface<bool> {
-protected:
-  void SetUp() override {
-    use_classifier = GetParam();
-    live_fixture::SetUp();
   }
 };
 
@@ -185,6 +183,34 @@ TEST_P(SharedInterface, WaitsForNobodyWhoHasNoCredit) {
   EXPECT_EQ(poor.heard->now().records.size(), 11u);
   EXPECT_EQ(stop(rich).counters.dropped_by_us, 0u);
   EXPECT_EQ(rich.heard->now().records.size(), 110u);
+}
+
+// What came in before a source, or after its stop, lies in one ring with what
+// is for it, and would match its filter.
+TEST_P(SharedInterface, GivesEachItsOwnPartOfTheRing) {
+  auto options = patient(on("vb"));
+  options.initial_credit_bytes = 0;
+  auto early = open(options);
+  auto whole = open(options);
+  await_sharing("vb");
+  send_range(0, 100, 100);
+  auto late = open(options);
+  send_range(100, 200, 100);
+  early.source->stop();
+  open(options); // That was not yet done when `stop` returned, but it is now.
+  send_range(200, 300, 100);
+  early.source->grant(plenty);
+  EXPECT_EQ(await_end(early).counters.packets_matched, 200u);
+  EXPECT_EQ(early.sequences(), zero_to(200));
+  // Some of theirs was read already, and is lost.
+  const auto expect_matched = [](opened_source& x, std::uint64_t n) {
+    x.source->grant(plenty);
+    const auto counters = stop(x).counters;
+    EXPECT_EQ(counters.packets_matched, n);
+    EXPECT_EQ(x.sequences().size() + counters.dropped_by_us, n);
+  };
+  expect_matched(late, 200);
+  expect_matched(whole, 300);
 }
 
 TEST_P(SharedInterface, EndsEachAtItsOwnLimit) {
@@ -293,21 +319,19 @@ TEST_P(SharedInterface, GoesOnWhereTheKernelHasNoRoomForPrograms) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(, SharedInterface, testing::Bool(), [](const auto& x) {
-  return x.param ? "Classified" : "Unclassified";
-});
-
-class FullClassifier : public shared_fixture {};
-
-TEST_F(FullClassifier, IsGivenUpForAUnion) {
-  std::atomic<int> reasons{0};
+// A classifier that is full is given up for a union.
+TEST_P(SharedInterface, ServesMoreThanAClassifierHolds) {
+  std::atomic<int> given_up{0};
   live_capture::options how;
-  how.on_fallback = [&](const capture_error&) { ++reasons; };
+  how.use_classifier = mode == test::sharing::classifier;
+  how.on_fallback = [&](const capture_error&) { ++given_up; };
   live.emplace(how);
   serve(kernel_classifier::max_keys + 10);
   live.reset();
-  EXPECT_EQ(reasons, 1);
+  EXPECT_EQ(given_up, how.use_classifier ? 1 : 0);
 }
+
+INSTANTIATE_TEST_SUITE_P(, SharedInterface, test::shared_modes, test::name_of);
 
 class WarmInterface : public test::live_fixture {
 protected:
