@@ -305,9 +305,11 @@ void interface_tap::set_hungry(tap_row id, bool value) {
 }
 
 std::uint64_t interface_tap::unread_of(tap_row id) const {
+  return shared() || sole_ != id ? 0 : unread_since(id);
+}
+
+std::uint64_t interface_tap::unread_since(tap_row id) const {
   const auto& x = *rows_[id];
-  if (shared() || sole_ != id)
-    return 0;
   const auto last = std::min(x.until, taken_);
   const auto first = std::max(x.from, read_);
   return last > first ? last - first : 0;

@@ -128,6 +128,10 @@ public:
   /// are others whose they may be.
   std::uint64_t unread_of(tap_row id) const;
 
+  /// Packets in the ring that came in for this subscriber or, if there are
+  /// others, for any of them.
+  std::uint64_t unread_since(tap_row id) const;
+
   /// Brings `counts` up to date.
   void refresh_counts();
 

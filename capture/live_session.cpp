@@ -213,7 +213,9 @@ void live_session::advance_drain() {
                           drained_ ? drain_not_before_ : drain_deadline_);
     return;
   }
-  dropped_by_us_ += tap_->unread_of(*row_);
+  const auto left = tap_->unread_since(*row_);
+  dropped_by_us_ += left;
+  left_unknown_ = left > tap_->unread_of(*row_);
   if (error_
       && (error_->code == capture_errc::interface_down
           || error_->code == capture_errc::no_such_interface))
@@ -265,9 +267,10 @@ void live_session::publish() {
     if (now.packets_matched)
       now.packets_matched
         = matched_ + tap_->unread_of(*row_) + reading + waiting;
-    if (counts.dropped_shared > before_.dropped_shared)
+    if (counts.dropped_shared > before_.dropped_shared || left_unknown_)
       now.packets_matched.reset(); // Of others, too; nobody knows how many.
-    if (counts.dropped_by_interface && before_.dropped_by_interface)
+    if (counts.dropped_by_interface && before_.dropped_by_interface
+        && *counts.dropped_by_interface >= *before_.dropped_by_interface)
       now.dropped_by_interface
         = *counts.dropped_by_interface - *before_.dropped_by_interface;
   }

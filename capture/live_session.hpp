@@ -108,6 +108,7 @@ private:
   std::uint64_t matched_ = 0;   ///< Packets that the tap showed.
   std::uint64_t delivered_ = 0; ///< Of them, packets in batches.
   std::uint64_t dropped_by_us_ = 0;
+  bool left_unknown_ = false; ///< Of these, some may be for others.
   bool drained_ = false;
   reactor::clock::time_point drain_deadline_;
   /// A drain that follows a lost interface waits until then, so that a
