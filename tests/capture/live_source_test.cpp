@@ -392,6 +392,13 @@ TEST_P(LiveSource, SamplesFairlyUpToThePacketLimit) {
   constexpr std::uint64_t enough = 750;
   constexpr std::uint16_t first_port = 10000;
   const std::uint16_t at_once = shared() ? 100 : 1;
+  std::vector<bytes> traffic;
+  for (std::uint64_t i = 0; i < enough; ++i) {
+    for (std::uint16_t k = 0; k < at_once; ++k)
+      traffic.push_back(
+        udp_frame(i, static_cast<std::uint16_t>(first_port + k), 60));
+    traffic.push_back(udp_frame(i, other_port, 60));
+  }
   idle_time = std::chrono::hours{1}; // Opens the interface once.
   start_capture();
   test::fairness judge;
@@ -410,12 +417,8 @@ TEST_P(LiveSource, SamplesFairlyUpToThePacketLimit) {
     }
     if (shared())
       await_sharing("vb");
-    for (std::uint64_t i = 0; i < enough; ++i) {
-      for (std::uint16_t k = 0; k < at_once; ++k)
-        link->post(
-          udp_frame(i, static_cast<std::uint16_t>(first_port + k), 60));
-      link->post(udp_frame(i, other_port, 60));
-    }
+    for (const auto& frame : traffic)
+      link->post(frame);
     link->settle();
     for (auto& x : all) {
       EXPECT_EQ(await_end(x).counters.dropped_by_kernel, 0u);
