@@ -84,7 +84,7 @@ def _capture(bench, tool, count, profile, flow):
     return figures
 
 
-def _in_turn(tools, number):
+def in_turn(tools, number):
     """The tools, another one first in each round."""
     turn = number % len(tools)
     return tools[turn:] + tools[:turn]
@@ -103,7 +103,7 @@ def _rounds(bench, profile, count, flow=None, rivals=RIVALS, sampling=1):
         tools = [ours.filtering(fields)]
         tools += [kind(work, bench.link, text) for kind in rivals]
         found = {}
-        for tool in _in_turn(tools, number):
+        for tool in in_turn(tools, number):
             found[tool.name] = _capture(bench, tool, count, profile, flow)
         figures = {}
         lines = []
@@ -187,7 +187,8 @@ def _started(bench, tool):
             found["last"] - found["first"] + 1 - found["packets"])
 
 
-def _p99(values):
+def p99(values):
+    """The 99th percentile."""
     return statistics.quantiles(values, n=100, method="inclusive")[98]
 
 
@@ -208,7 +209,7 @@ def _start_rounds(bench):
             lost = dict.fromkeys(every, 0)
             for each in range(starts):
                 tools = [*ours, Tcpdump(work, bench.link)]
-                for tool in _in_turn(tools, number + each):
+                for tool in in_turn(tools, number + each):
                     took_ms, missing = _started(bench, tool)
                     found[tool.name].append(took_ms)
                     lost[tool.name] += missing
@@ -242,7 +243,7 @@ def start(bench):
     report.section("start", packets_per_s=START_RATE)
     for name, values in _start_rounds(bench).items():
         report.figure(f"start, {name}, median", statistics.median(values), " ms")
-        report.figure(f"start, {name}, p99", _p99(values), " ms")
+        report.figure(f"start, {name}, p99", p99(values), " ms")
     for name in (OPEN, CLOSED):
         report.at_most(f"start, {name}, packets lost",
                        report.median_of(f"{name} lost"), 0)
@@ -280,7 +281,7 @@ def _merges(bench, profile):
     for number in range(bench.rounds):
         figures = {}
         lines = []
-        for name, command in _in_turn(commands, number):
+        for name, command in in_turn(commands, number):
             seconds, cost = _timed(command)
             figures |= {f"{name} s": seconds, f"{name} cpu_s": cost.cpu_s,
                         f"{name} peak_mib": cost.peak_mib}

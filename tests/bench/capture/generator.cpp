@@ -1,12 +1,13 @@
 // Offers numbered packets to an interface as fast as one processor can, or at a
 // given rate; see README.md.
 //
-//   generator PROGRAM INTERFACE COUNT PROFILE FLOWS RATE
+//   generator PROGRAM INTERFACE COUNT PROFILE FLOWS RATE JOBS
 //
 // PROGRAM is the compiled generator.bpf.c; PROFILE is as in profile.hpp;
 // packets go to FLOWS addresses in turn, 198.51.100.0 and up; RATE is packets
-// per second, 0 for as many as possible. Writes what it did as one line of
-// JSON.
+// per second, 0 for as many as possible; unless JOBS is 0, one in a hundred
+// packets is for one of so many jobs, in turn. Writes what it did as one line
+// of JSON.
 
 #include "tests/bench/capture/profile.hpp"
 
@@ -39,6 +40,7 @@ using bench::largest_frame;
 struct constants {
   std::uint32_t out_interface;
   std::uint32_t flows;
+  std::uint32_t jobs;
   std::array<std::uint32_t, bench::profile_lengths> lengths;
 };
 
@@ -52,6 +54,9 @@ constexpr std::chrono::microseconds pause{200};
 
 /// Frames that the kernel hands on at once, as a network driver would.
 constexpr std::uint32_t batch = 64;
+
+/// As many as there are ports that nobody else has.
+constexpr std::uint32_t max_jobs = 30000;
 
 [[noreturn]] void fail(const char* what, int error) {
   throw std::system_error(std::abs(error), std::generic_category(), what);
@@ -88,6 +93,9 @@ int run(char** arguments) {
   wanted.flows = static_cast<std::uint32_t>(std::stoul(arguments[5]));
   if (wanted.flows < 1 || wanted.flows > 256)
     throw std::runtime_error("FLOWS is 1 to 256");
+  wanted.jobs = static_cast<std::uint32_t>(std::stoul(arguments[7]));
+  if (wanted.jobs > max_jobs)
+    throw std::runtime_error("JOBS is 0 to " + std::to_string(max_jobs));
 
   const std::unique_ptr<bpf_object, object_closer> object{
     bpf_object__open(arguments[1])};
@@ -146,9 +154,9 @@ int run(char** arguments) {
 } // namespace
 
 int main(int count, char** arguments) {
-  if (count != 7) {
-    std::cerr
-      << "Usage: generator PROGRAM INTERFACE COUNT PROFILE FLOWS RATE\n";
+  if (count != 8) {
+    std::cerr << "Usage: generator PROGRAM INTERFACE COUNT PROFILE FLOWS RATE "
+                 "JOBS\n";
     return 2;
   }
   try {

@@ -43,6 +43,15 @@ def cost_of(process):
     )
 
 
+def cpu_s_of(pid):
+    """What a process has used so far, of all its threads, to the nanosecond
+    (proc-pid-schedstat)."""
+    total = 0
+    for path in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        total += int((path / "schedstat").read_text().split()[0])
+    return total / 1e9
+
+
 def _capturing_sockets(pid):
     """How many packet sockets of a process are bound to an interface."""
     inodes = set()
@@ -203,13 +212,6 @@ class Edgecapd:
         self._filter = fields
         return self
 
-    def _cpu_s(self):
-        """Of all threads, to the nanosecond (proc-pid-schedstat)."""
-        total = 0
-        for path in pathlib.Path(f"/proc/{self._daemon.pid}/task").iterdir():
-            total += int((path / "schedstat").read_text().split()[0])
-        return total / 1e9
-
     def _switches(self):
         total = 0
         for path in pathlib.Path(f"/proc/{self._daemon.pid}/task").iterdir():
@@ -220,7 +222,7 @@ class Edgecapd:
 
     def __enter__(self):
         self._daemon.forget_peak()
-        self._before = (self._cpu_s(), self._switches())
+        self._before = (cpu_s_of(self._daemon.pid), self._switches())
         wanted = {"filter_v1": self._filter} if self._filter else {}
         self.requested_ns = time.time_ns()
         self._id = self._api.create(
@@ -240,7 +242,7 @@ class Edgecapd:
         self.job = self._api.wait_success(self._id)
         cpu_s, switches = self._before
         cost = Cost(
-            self._cpu_s() - cpu_s,
+            cpu_s_of(self._daemon.pid) - cpu_s,
             self._daemon.peak_bytes() / (1 << 20),
             self._switches() - switches,
         )

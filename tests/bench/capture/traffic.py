@@ -38,22 +38,35 @@ class Link:
         end = self.received() + count
         wait_until(f"{count} packets", lambda: self.received() >= end)
 
-    def _generator(self, count, profile, flows, rate):
+    def wait_quiet(self):
+        """Waits until nothing comes in. Returns how many came in so far."""
+        seen = [-1]
+
+        def quiet():
+            before, seen[0] = seen[0], self.received()
+            return before == seen[0]
+
+        wait_until("the end of the packets", quiet)
+        return seen[0]
+
+    def _generator(self, count, profile, flows, rate, jobs):
         """What runs a generator of packets that are numbered from 0."""
         generator = os.environ["BENCH_GENERATOR"]
         return {
             "args": [generator, str(pathlib.Path(generator).with_name(_PROGRAM)),
-                     self.name + "p", str(count), profile, str(flows), str(rate)],
+                     self.name + "p", str(count), profile, str(flows), str(rate),
+                     str(jobs)],
             "stdout": subprocess.PIPE,
             "text": True,
             "preexec_fn": _begin_generator,
         }
 
-    def send(self, count, profile, flows=100):
-        """Offers packets as fast as it goes. Returns how many a second."""
+    def send(self, count, profile, flows=100, jobs=0):
+        """Offers packets as fast as it goes, one in a hundred of them for one
+        of so many jobs in turn. Returns how many a second."""
         before = self.received()
         said = subprocess.run(
-            **self._generator(count, profile, flows, 0),
+            **self._generator(count, profile, flows, 0, jobs),
             check=True, timeout=TIMEOUT_S,
         ).stdout
         done = json.loads(said)
@@ -62,10 +75,10 @@ class Link:
         return count / done["seconds"]
 
     @contextlib.contextmanager
-    def flowing(self, count, profile, flows, rate):
+    def flowing(self, count, profile, flows, rate, jobs=0):
         """Meanwhile packets come in at this rate, `count` at most."""
         with subprocess.Popen(
-            **self._generator(count, profile, flows, rate)
+            **self._generator(count, profile, flows, rate, jobs)
         ) as process:
             try:
                 self.wait_received(1)
