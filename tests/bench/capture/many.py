@@ -1,6 +1,6 @@
 """Many jobs on one interface: what they cost the link, and each other.
 
-Jobs are told apart by what generator.bpf.c writes into one packet of a hundred.
+Jobs are told apart by what frame.h writes into one packet of a hundred.
 """
 
 import concurrent.futures
@@ -20,7 +20,7 @@ from rivals import RING_MIB, cpu_s_of
 from sockets import Sockets
 from traffic import PROCESSOR
 
-# In step with generator.bpf.c.
+# In step with frame.h.
 ONE_IN = 100
 REMAINDER = 7
 FIRST_PORT = 1024
@@ -412,14 +412,13 @@ def _changes(bench, count):
     changes = SMOKE_CHANGES if bench.smoke else CHANGES
     every = {}
     with Jobs(bench, count, 1) as jobs:
-        before = bench.link.received()
         with bench.link.flowing(
             CHANGE_COUNT, "60", CHANGE_FLOWS, CHANGE_RATE, count
-        ):
+        ) as total:
             for _ in range(changes):
                 for name, ms in _change(bench, jobs).items():
                     every.setdefault(name, []).append(ms)
-        sent = bench.link.wait_quiet() - before
+        (sent,) = total
         jobs.wait_last(sent)
         lost = jobs.verify(sent)
     bench.report.round(

@@ -38,17 +38,6 @@ class Link:
         end = self.received() + count
         wait_until(f"{count} packets", lambda: self.received() >= end)
 
-    def wait_quiet(self):
-        """Waits until nothing comes in. Returns how many came in so far."""
-        seen = [-1]
-
-        def quiet():
-            before, seen[0] = seen[0], self.received()
-            return before == seen[0]
-
-        wait_until("the end of the packets", quiet)
-        return seen[0]
-
     def _generator(self, count, profile, flows, rate, jobs):
         """What runs a generator of packets that are numbered from 0."""
         generator = os.environ["BENCH_GENERATOR"]
@@ -76,16 +65,25 @@ class Link:
 
     @contextlib.contextmanager
     def flowing(self, count, profile, flows, rate, jobs=0):
-        """Meanwhile packets come in at this rate, `count` at most."""
+        """Meanwhile packets come in at this rate, `count` at most. Yields a list
+        that says at the end how many these were."""
+        before = self.received()
+        sent = []
         with subprocess.Popen(
             **self._generator(count, profile, flows, rate, jobs)
         ) as process:
             try:
                 self.wait_received(1)
-                yield
+                yield sent
                 assert process.poll() is None, "the packets have run out"
-            finally:
+                process.terminate()
+                said, _ = process.communicate(timeout=TIMEOUT_S)
+            except BaseException:
                 process.kill()
+                raise
+        sent.append(json.loads(said)["sent"])
+        came = self.received() - before
+        assert came == sent[0], f"only {came} of {sent[0]} packets came in"
 
 
 def _begin_generator():
