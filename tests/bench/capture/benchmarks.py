@@ -66,7 +66,7 @@ def _capture(bench, tool, count, profile, flow):
     expected = count if flow is None else count // FLOWS
     size = expected * (RECORD_HEADER + profile.mean_bytes)
     with tool:
-        rate = bench.link.send(count, profile.name, FLOWS)
+        rate, _ = bench.link.send(count, profile.name, FLOWS)
         tool.settle(size)
         cost = tool.finish()
     found = check(tool.file, count, FLOWS, flow)

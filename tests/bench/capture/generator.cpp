@@ -29,6 +29,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <iostream>
 #include <limits>
 #include <memory>
@@ -68,6 +69,35 @@ constexpr std::uint32_t max_jobs = 30000;
 struct outcome {
   std::uint64_t sent;
   std::chrono::duration<double> took;
+  double processor_s; ///< Of this process, what the receiver does included.
+};
+
+/// Stops the time of a generator.
+class stopwatch {
+public:
+  outcome stop(std::uint64_t sent) const {
+    return {sent, std::chrono::steady_clock::now() - begin_,
+            processor_s() - processor_begin_s_};
+  }
+
+  /// Since the start.
+  double elapsed_s() const {
+    const std::chrono::duration<double> result
+      = std::chrono::steady_clock::now() - begin_;
+    return result.count();
+  }
+
+private:
+  static double processor_s() {
+    timespec now{};
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return static_cast<double>(now.tv_sec)
+           + static_cast<double>(now.tv_nsec) / 1e9;
+  }
+
+  std::chrono::steady_clock::time_point begin_
+    = std::chrono::steady_clock::now();
+  double processor_begin_s_ = processor_s();
 };
 
 /// Set by SIGTERM: what is sent at a given rate ends before its time.
@@ -128,7 +158,7 @@ outcome flood(const char* file, const constants& wanted, std::uint64_t count) {
   options.batch_size = batch;
   const auto program = bpf_program__fd(
     bpf_object__find_program_by_name(object.get(), "generate"));
-  const auto begin = std::chrono::steady_clock::now();
+  const stopwatch watch;
   while (now.sent < count) {
     options.repeat = static_cast<int>(std::min<std::uint64_t>(
       count - now.sent, std::numeric_limits<int>::max()));
@@ -137,7 +167,7 @@ outcome flood(const char* file, const constants& wanted, std::uint64_t count) {
     if (bpf_map_lookup_elem(state_descriptor, &only, &now) != 0)
       fail("read the program's state", errno);
   }
-  return {now.sent, std::chrono::steady_clock::now() - begin};
+  return watch.stop(now.sent);
 }
 
 /// A packet socket that sends from an interface and receives nothing.
@@ -169,13 +199,11 @@ outcome send_at(double rate, const constants& wanted, std::uint64_t count) {
     messages[i].msg_hdr.msg_iov = &parts[i];
     messages[i].msg_hdr.msg_iovlen = 1;
   }
-  const auto begin = std::chrono::steady_clock::now();
+  const stopwatch watch;
   std::uint64_t sent = 0;
   while (sent < count && terminated == 0) {
-    const std::chrono::duration<double> elapsed
-      = std::chrono::steady_clock::now() - begin;
     const auto due
-      = std::min(count, static_cast<std::uint64_t>(rate * elapsed.count()))
+      = std::min(count, static_cast<std::uint64_t>(rate * watch.elapsed_s()))
         - sent;
     if (due == 0) {
       std::this_thread::sleep_for(pause);
@@ -195,7 +223,7 @@ outcome send_at(double rate, const constants& wanted, std::uint64_t count) {
     sent += static_cast<std::uint64_t>(std::max(done, 0));
   }
   ::close(sender);
-  return {sent, std::chrono::steady_clock::now() - begin};
+  return watch.stop(sent);
 }
 
 int run(char** arguments) {
@@ -215,9 +243,10 @@ int run(char** arguments) {
   std::signal(SIGTERM, [](int) { terminated = 1; });
   const auto done = rate > 0 ? send_at(rate, wanted, count)
                              : flood(arguments[1], wanted, count);
-  std::printf(R"({"sent": %llu, "seconds": %.6f})"
+  std::printf(R"({"sent": %llu, "seconds": %.6f, "processor_s": %.6f})"
               "\n",
-              static_cast<unsigned long long>(done.sent), done.took.count());
+              static_cast<unsigned long long>(done.sent), done.took.count(),
+              done.processor_s);
   return 0;
 }
 
