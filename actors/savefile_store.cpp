@@ -224,7 +224,7 @@ stored<void> savefile_store::append(const std::string& id, std::uint32_t run,
   if (!x.fd)
     if (auto opened = open_descriptor(id, run, x); !opened)
       return opened;
-  x.last_used = ++clock_;
+  open_.splice(open_.end(), open_, x.use);
   const auto header = capture::savefile_header(
     batch.link(), run_snaplen_bytes, capture::time_precision::nanoseconds);
   const auto header_bytes = x.info.packets == 0 ? header.size() : 0;
@@ -496,8 +496,8 @@ fs::path savefile_store::part_path(const std::string& id,
 
 stored<void> savefile_store::open_descriptor(const std::string& id,
                                              std::uint32_t run, open_run& x) {
-  if (open_count_ >= options_.max_open_runs)
-    close_least_recently_used();
+  if (open_.size() >= options_.max_open_runs)
+    close_descriptor(*open_.front());
   if (x.info.packets == 0)
     if (auto made = make_directory(runs_path(id)); !made)
       return made;
@@ -506,7 +506,7 @@ stored<void> savefile_store::open_descriptor(const std::string& id,
     file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, file_mode)};
   if (!x.fd)
     return system_failure("open " + file.string());
-  ++open_count_;
+  x.use = open_.insert(open_.end(), &x);
   return {};
 }
 
@@ -514,17 +514,7 @@ void savefile_store::close_descriptor(open_run& x) {
   if (!x.fd)
     return;
   x.fd = {};
-  --open_count_;
-}
-
-void savefile_store::close_least_recently_used() {
-  open_run* oldest = nullptr;
-  for (auto& [id, runs] : runs_)
-    for (auto& [run, x] : runs)
-      if (x.fd && (!oldest || x.last_used < oldest->last_used))
-        oldest = &x;
-  if (oldest)
-    close_descriptor(*oldest);
+  open_.erase(x.use);
 }
 
 stored<void> savefile_store::cut_off_torn_tails(const std::string& id) {

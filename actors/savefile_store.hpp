@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -136,9 +137,9 @@ private:
   struct open_run {
     run_info info;
     capture::unique_descriptor fd;
-    std::uint64_t size_bytes = 0; ///< Up to the last whole record.
-    unix_ns last_time = 0;        ///< Of the youngest record so far.
-    std::uint64_t last_used = 0;  ///< Value of `clock_`.
+    std::uint64_t size_bytes = 0;       ///< Up to the last whole record.
+    unix_ns last_time = 0;              ///< Of the youngest record so far.
+    std::list<open_run*>::iterator use; ///< In `open_`, while `fd` is open.
   };
 
   savefile_store(options opts, capture::unique_descriptor lock);
@@ -151,15 +152,13 @@ private:
   stored<void> open_descriptor(const std::string& id, std::uint32_t run,
                                open_run& x);
   void close_descriptor(open_run& x);
-  void close_least_recently_used();
   stored<void> cut_off_torn_tails(const std::string& id);
   stored<void> adopt_run(const std::string& id, std::uint32_t run);
 
   const options options_;
   const capture::unique_descriptor lock_;
   std::unordered_map<std::string, std::map<std::uint32_t, open_run>> runs_;
-  std::size_t open_count_ = 0;
-  std::uint64_t clock_ = 0;
+  std::list<open_run*> open_; ///< Runs that are open, last used last.
 };
 
 } // namespace edgecap

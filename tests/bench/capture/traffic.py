@@ -47,7 +47,7 @@ class Link:
                      str(jobs)],
             "stdout": subprocess.PIPE,
             "text": True,
-            "preexec_fn": _begin_generator,
+            "preexec_fn": _begin_paced_generator if rate else _begin_generator,
         }
 
     def send(self, count, profile, flows=100, jobs=0):
@@ -91,6 +91,12 @@ class Link:
 def _begin_generator():
     network.die_with_parent()
     os.sched_setaffinity(0, {PROCESSOR})
+
+
+def _begin_paced_generator():
+    _begin_generator()
+    # It takes little, and others wait for the packets that it owes.
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
 
 
 def check(file, count, flows, wanted_flow=None):
