@@ -181,11 +181,10 @@ class Jobs:
 
     def _wait_capturing(self):
         def capturing():
-            jobs = self.api.jobs().values()
-            return len(jobs) == self._count and all(
-                report["state"] == "capturing"
-                for job in jobs for report in job["interfaces"] or [{"state": 0}]
-            )
+            found = self.api.jobs()
+            failed = [x for x in found.values() if x["status"] == "failed"]
+            assert not failed, f"{len(failed)} jobs failed, one is {failed[0]}"
+            return all(_captures(found.get(x)) for x in self._ids.values())
 
         wait_until("all jobs capture", capturing, SETTLE_TIMEOUT_S)
 
@@ -296,6 +295,10 @@ class Jobs:
             assert number // ONE_IN % self._count == job, (job, number)
             assert len(record.data) == record.original_length == 60, record
             last = number
+
+
+def _captures(job):
+    return job and [x["state"] for x in job["interfaces"]] == ["capturing"]
 
 
 def number_of(record):
