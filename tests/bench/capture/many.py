@@ -1,42 +1,13 @@
-"""Many jobs on one interface: what they cost the link, and each other.
+"""Many jobs on one interface: what they cost the link, and each other."""
 
-Jobs are told apart by what frame.h writes into one packet of a hundred.
-"""
-
-import concurrent.futures
-import json
-import os
-import shutil
 import statistics
-import struct
 import time
 
-from harness.daemon import TOKEN, Daemon, bearer, configuration
-from harness.savefiles import read_pcap
 from harness.waiting import wait_until
 
 from benchmarks import in_turn, p99
-from rivals import RING_MIB, cpu_s_of
+from jobs import ONE_IN, Jobs, filter_of, number_of
 from sockets import Sockets
-from traffic import PROCESSOR
-
-# In step with frame.h.
-ONE_IN = 100
-REMAINDER = 7
-FIRST_PORT = 1024
-
-# Which fields a job gives; each names a job's packets by itself.
-SHAPES = (
-    ("source_address", "destination_address", "source_port",
-     "destination_port", "protocol"),
-    ("source_address", "destination_address"),
-    ("destination_address", "destination_port", "protocol"),
-    ("source_address", "source_port", "protocol"),
-    ("source_address", "destination_address", "protocol"),
-    ("source_port", "destination_port", "protocol"),
-    ("destination_address",),
-    ("destination_port", "protocol"),
-)
 
 # How many jobs, and of how many shapes. The packets for each are the same.
 MIXES = ((0, 1), (1, 1), (10, 1), (100, 1), (500, 1), (5000, 1),
@@ -61,249 +32,8 @@ CHANGE_COUNT = CHANGE_RATE * 3600
 # Of all flows, between a start and a stop.
 CHANGE_PACKETS = 20_000
 
-CREATORS = 4
-SETTLE_TIMEOUT_S = 60.0
-STOP_TIMEOUT_S = 60.0
-# More than the age of a count.
-COUNTS_AGE_S = 2.0
 # How long the processor time of jobs is measured that get no packets.
 REST_S = 1.0
-
-
-def _values(job):
-    """What the fields of a job's packets hold."""
-    return {
-        "source_address": f"10.0.{job >> 8}.{job & 255}",
-        "destination_address": f"10.128.{job >> 8}.{job & 255}",
-        "source_port": FIRST_PORT + job,
-        "destination_port": FIRST_PORT + job,
-        "protocol": 17,
-    }
-
-
-def filter_of(job, shapes=1):
-    """A filter that this job's packets match, and no others."""
-    values = _values(job)
-    return {name: values[name] for name in SHAPES[job % shapes]}
-
-
-def _fields_at_26(job):
-    port = FIRST_PORT + job
-    return struct.pack("!BBHBBHHH", 10, 0, job, 10, 128, job, port, port)
-
-
-class _Api:
-    """Asks over one connection, which stays open."""
-
-    def __init__(self, client):
-        self.path = client.path
-        self.base = client.base
-        self._connection = client.connect()
-        self._headers = bearer(TOKEN)
-
-    def ask(self, method, target, status=200, **body):
-        """The result of a request that must have this status."""
-        content = json.dumps(body) if body else None
-        self._connection.request(method, target, content, self._headers)
-        reply = self._connection.getresponse()
-        answer = reply.read()
-        assert reply.status == status, answer
-        return json.loads(answer)["result"] if answer else None
-
-    def create(self, fields):
-        """Returns the id of a new job."""
-        return self.ask(
-            "POST", self.base, type="simple", system="magic-transit",
-            time_limit=86400, packet_limit=1_000_000_000, filter_v1=fields,
-        )["id"]
-
-    def stop(self, job_id):
-        self.ask("PUT", self.path(job_id, "/stop"), 204)
-
-    def delete(self, job_id):
-        self.ask("DELETE", self.path(job_id), 204)
-
-    def job(self, job_id):
-        return self.ask("GET", self.path(job_id))
-
-    def jobs(self):
-        """All jobs, by id."""
-        result = {}
-        page = 1
-        while True:
-            found = self.ask("GET", f"{self.base}?per_page=50&page={page}")
-            result |= {job["id"]: job for job in found}
-            if len(found) < 50:
-                return result
-            page += 1
-
-
-class Jobs:
-    """A daemon in which so many jobs capture as long as the `with` block."""
-
-    def __init__(self, bench, count, shapes):
-        self._work = bench.directory(f"many-{count}-{shapes}")
-        self._storage = self._work / "storage"
-        self._storage.mkdir()
-        self._daemon = Daemon(self._work, configuration(
-            self._storage,
-            [{"match": bench.link.name, "snaplen": "256KiB"}],
-            capture={"ring": f"{RING_MIB}MiB", "classifier": bench.classifier},
-            limits={"time_limit": "1d", "packet_limit": 1_000_000_000,
-                    "running_jobs": 10_000},
-            storage={"pcapng": False},
-            retention={"max_size": "1TiB"},
-            shutdown={"grace_period": "1m"},
-        ))
-        self._classifier = bench.classifier and count > 1
-        self._count = count
-        self._shapes = shapes
-
-    def __enter__(self):
-        self._daemon.start()
-        begin = time.monotonic()
-        with concurrent.futures.ThreadPoolExecutor(CREATORS) as pool:
-            parts = pool.map(self._create, range(CREATORS))
-        self._ids = {job: x for part in parts for job, x in part.items()}
-        self.create_ms = (time.monotonic() - begin) * 1e3 / self._count
-        self.api = _Api(self._daemon.client())
-        self._wait_capturing()
-        if self._classifier:
-            wait_until("the classifier is loaded", self._has_classifier)
-        self._keep_off_the_generator()
-        return self
-
-    def _create(self, part):
-        """Creates every CREATORS-th job."""
-        api = _Api(self._daemon.client())
-        return {job: api.create(filter_of(job, self._shapes))
-                for job in range(part, self._count, CREATORS)}
-
-    def _wait_capturing(self):
-        def capturing():
-            found = self.api.jobs()
-            failed = [x for x in found.values() if x["status"] == "failed"]
-            assert not failed, f"{len(failed)} jobs failed, one is {failed[0]}"
-            return all(_captures(found.get(x)) for x in self._ids.values())
-
-        wait_until("all jobs capture", capturing, SETTLE_TIMEOUT_S)
-
-    def _has_classifier(self):
-        for entry in os.scandir(f"/proc/{self._daemon.pid}/fd"):
-            try:
-                if os.readlink(entry.path) == "anon_inode:bpf-prog":
-                    return True
-            except FileNotFoundError:
-                pass
-        return False
-
-    def _keep_off_the_generator(self):
-        """What is measured is what packets pay, not who has the processor."""
-        others = os.sched_getaffinity(0) - {PROCESSOR}
-        for task in os.listdir(f"/proc/{self._daemon.pid}/task"):
-            os.sched_setaffinity(int(task), others or {PROCESSOR})
-
-    def cpu_s(self):
-        """Its processor time so far."""
-        return cpu_s_of(self._daemon.pid)
-
-    def peak_mib(self):
-        """The most memory that it had."""
-        return self._daemon.peak_bytes() / (1 << 20)
-
-    def expected(self, job, sent):
-        """How many of the packets that were sent are for a job."""
-        turns = (sent - REMAINDER + ONE_IN - 1) // ONE_IN
-        return (turns - job + self._count - 1) // self._count
-
-    def wait_last(self, sent):
-        """Waits until the last packet of all is counted, or more seems not to
-        come: what is missing is found by `verify`."""
-        last = ((sent - REMAINDER + ONE_IN - 1) // ONE_IN - 1) % self._count
-        end = time.monotonic() + SETTLE_TIMEOUT_S
-
-        def there():
-            job = self.api.job(self._ids[last])
-            return (time.monotonic() > end
-                    or job["packets_captured"] >= self.expected(last, sent))
-
-        wait_until("the last packet", there, 2 * SETTLE_TIMEOUT_S)
-
-    def verify(self, sent):
-        """Compares each job's counts with what was sent to it. Returns how many
-        packets are not captured, of all jobs."""
-        wanted = {job_id: self.expected(job, sent)
-                  for job, job_id in self._ids.items()}
-        seen, since = {}, time.monotonic()
-
-        def settled():
-            nonlocal seen, since
-            before, seen = seen, {
-                job_id: (found["packets_captured"],
-                         found["interfaces"][0]["packets_matched"])
-                for job_id, found in self._look().items()
-            }
-            if seen != before:
-                since = time.monotonic()
-            return (time.monotonic() - since > COUNTS_AGE_S
-                    or all(seen[x] == (y, y) for x, y in wanted.items()))
-
-        wait_until("the counts stand still", settled, SETTLE_TIMEOUT_S)
-        for job, job_id in self._ids.items():
-            self._verify_counts(job, self._found[job_id], sent)
-        return sum(wanted.values()) - sum(x for x, _ in seen.values())
-
-    def _look(self):
-        self._found = self.api.jobs()
-        return self._found
-
-    def _verify_counts(self, job, found, sent):
-        (report,) = found["interfaces"]
-        captured = found["packets_captured"]
-        missing = self.expected(job, sent) - captured
-        reported = report["dropped_by_kernel"] + report["dropped_by_us"]
-        assert captured == report["packets_captured"], found
-        # What a shared ring dropped each job reports, whosever it was.
-        assert 0 <= missing <= reported, (job, missing, found)
-        if reported == 0:
-            assert report["packets_matched"] == captured, found
-
-    def __exit__(self, kind, *_):
-        if kind is not None:
-            self._daemon.kill()
-            return
-        self._daemon.stop(timeout_s=STOP_TIMEOUT_S)
-        for job, job_id in self._ids.items():
-            captured = self._found[job_id]["packets_captured"]
-            self._verify_file(job, self.savefile(job_id)[0], captured)
-        shutil.rmtree(self._work)
-
-    def savefile(self, job_id):
-        """What a job that is over has captured, and when it got its name."""
-        path = self._storage / "savefiles" / f"{job_id}.pcap"
-        return read_pcap(path.read_bytes()).records, path.stat().st_ctime_ns
-
-    def _verify_file(self, job, records, captured):
-        """Each packet must be the job's, in order, none twice."""
-        assert len(records) == captured, (job, len(records), captured)
-        fields = _fields_at_26(job)
-        last = -1
-        for record in records:
-            number = number_of(record)
-            assert record.data[26:38] == fields, (job, record)
-            assert number % ONE_IN == REMAINDER and number > last, (job, number)
-            assert number // ONE_IN % self._count == job, (job, number)
-            assert len(record.data) == record.original_length == 60, record
-            last = number
-
-
-def _captures(job):
-    return job and [x["state"] for x in job["interfaces"]] == ["capturing"]
-
-
-def number_of(record):
-    """Of a packet that was captured."""
-    return struct.unpack_from("<Q", record.data, 42)[0]
 
 
 def _name(count, shapes):
@@ -351,9 +81,10 @@ def _with_sockets(bench, count, packets):
         return _rate(bench, packets // max(count // 10, 1), count)
 
 
-def _line(name, figures, base):
+def _line(name, figures):
     text = (f"\n  {name:22}{figures['rate'] / 1e6:6.3f} M/s, "
-            f"{figures['rate'] / base:.2f} of that with 1 job "
+            f"{figures['to 1 job']:.2f} of that with 1 job, "
+            f"{figures['to no job']:.2f} of that with none "
             f"({figures['rate by the clock'] / 1e6:.3f} M/s by the clock)")
     if "lost" in figures:
         text += (
@@ -371,18 +102,18 @@ def _rates(bench):
     mixes = [mix for mix in (SMOKE_MIXES if bench.smoke else MIXES)
              if bench.classifier or mix[0] <= MOST_IN_UNION]
     tools = [(_name(*mix), _with_jobs, mix) for mix in mixes]
-    tools += [(f"{count} sockets", _with_sockets, count)
+    tools += [(f"{count} socket" + "s" * (count > 1), _with_sockets, count)
               for count in (SMOKE_SOCKETS if bench.smoke else SOCKETS)]
     for number in range(bench.rounds):
         found = {}
         for name, measure, what in in_turn(tools, number):
             found[name] = measure(bench, what, packets)
-        base = found["1 job"]["rate"]
         figures = {}
         for name, values in found.items():
+            for base in ("1 job", "no job"):
+                values[f"to {base}"] = values["rate"] / found[base]["rate"]
             figures |= {f"{name} {key}": x for key, x in values.items()}
-            figures[f"{name} to 1 job"] = values["rate"] / base
-        lines = [_line(name, found[name], base) for name, _, _ in tools]
+        lines = [_line(name, found[name]) for name, _, _ in tools]
         bench.report.round("".join(lines), **figures)
     return [name for name, _, _ in tools]
 
