@@ -132,6 +132,8 @@ class Jobs:
             storage={"pcapng": False},
             retention={"max_size": "1TiB"},
             shutdown={"grace_period": "1m"},
+            # A busy host sends for minutes, and nobody asks meanwhile.
+            http={"keep_alive_timeout": "1h"},
         ))
         self._classifier = bench.classifier and count > 1
         self._count = count
