@@ -328,13 +328,41 @@ void interface_tap::on_ready(std::uint32_t events) {
 
 void interface_tap::read_round() {
   round_bytes_ = 0;
-  interface_->read([this](const packet_view& x) { return on_packet(x); });
+  read_run();
+  if (may_read())
+    interface_->read([this](const packet_view& x) { return on_packet(x); });
   end_round();
+}
+
+/// True if the round goes on and there is somebody to read for, or nobody at
+/// all: then what is left in the ring is thrown away.
+bool interface_tap::may_read() const {
+  return round_bytes_ < round_budget_bytes
+         && (hungry_ > 0 || subscribers_ == 0);
+}
+
+/// Reads what is for one row alone, unless it is late: nothing has to be looked
+/// up, or decided for each packet.
+void interface_tap::read_run() {
+  if (read_ < sole_from_ || read_ >= sole_until_)
+    return;
+  const auto& x = *rows_[sole_];
+  const auto until = std::min(sole_until_, x.until);
+  if (!x.subscriber || read_ >= until)
+    return;
+  auto run = interface_->run(until - read_, round_budget_bytes);
+  const auto more = x.subscriber->on_run(run);
+  if (run.packets() > 0)
+    touch(sole_);
+  read_ += run.packets();
+  round_bytes_ += run.bytes();
+  if (!more)
+    set_hungry(sole_, false);
 }
 
 bool interface_tap::on_packet(const packet_view& packet) {
   ++read_;
-  round_bytes_ += sizeof packet.header + packet.header.captured_length;
+  round_bytes_ += packet.record_bytes();
   if (sole_from_ < read_ && read_ <= sole_until_) {
     show(sole_, packet);
   } else {
@@ -342,8 +370,7 @@ bool interface_tap::on_packet(const packet_view& packet) {
     for (const auto& x : found_)
       show(x.id, packet);
   }
-  return round_bytes_ < round_budget_bytes
-         && (hungry_ > 0 || subscribers_ == 0);
+  return may_read();
 }
 
 /// Leaves in `found_` the rows that the packet is for.
@@ -379,12 +406,16 @@ void interface_tap::show(tap_row id, const packet_view& packet) {
   auto& x = *rows_[id];
   if (!x.subscriber || read_ > x.until)
     return;
-  if (!x.touched) {
-    x.touched = true;
-    touched_.push_back(id);
-  }
+  touch(id);
   if (!x.subscriber->on_packet(packet))
     set_hungry(id, false);
+}
+
+/// Notes that the row got something in this round.
+void interface_tap::touch(tap_row id) {
+  auto& x = *rows_[id];
+  if (!std::exchange(x.touched, true))
+    touched_.push_back(id);
 }
 
 void interface_tap::end_round() {
@@ -403,8 +434,7 @@ void interface_tap::end_round() {
     settle();
 }
 
-/// Reads if there is anybody to read for, or nobody at all: then what is left
-/// in the ring is thrown away.
+/// Reads if there is anybody to read for, or nobody at all.
 void interface_tap::update_interest() {
   const auto wait = hungry_ == 0 && subscribers_ > 0;
   if (phase_ != phase::open || wait == waiting_)

@@ -43,6 +43,11 @@ public:
     ring_.read(std::forward<F>(f));
   }
 
+  /// What `read` shows, up to a limit; see `packet_run`.
+  packet_run run(std::uint64_t max_packets, std::uint64_t max_bytes) {
+    return {ring_, max_packets, max_bytes};
+  }
+
   /// Where a filter finds its fields.
   filter_layout layout() const;
 

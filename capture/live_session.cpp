@@ -137,6 +137,16 @@ void live_session::on_tap_failed(const capture_error& why) {
 }
 
 bool live_session::on_packet(const packet_view& packet) {
+  return take(packet);
+}
+
+bool live_session::on_run(packet_run& run) {
+  run.read([this](const packet_view& x) { return take(x); });
+  return hungry();
+}
+
+/// Takes a packet into the batch. Returns whether it would take the next one.
+inline bool live_session::take(const packet_view& packet) {
   ++matched_;
   if (delivered_ >= options_.packet_limit
       || packet.header.time() > options_.not_after)
@@ -148,12 +158,12 @@ bool live_session::on_packet(const packet_view& packet) {
   auto header = packet.header;
   header.captured_length
     = std::min(header.captured_length, options_.snaplen_bytes);
+  const auto record_bytes = sizeof header + header.captured_length;
   if (!builder_->append(header, packet.data)) {
     flush();
     builder_->append(header, packet.data); // It is empty: takes any.
   }
-  credit_
-    -= static_cast<std::int64_t>(sizeof header + header.captured_length);
+  credit_ -= static_cast<std::int64_t>(record_bytes);
   ++delivered_;
   return hungry();
 }

@@ -64,6 +64,7 @@ public:
   void on_tapped(tap_row row, link_type link) override;
   void on_tap_failed(const capture_error& why) override;
   bool on_packet(const packet_view& packet) override;
+  bool on_run(packet_run& run) override;
   void on_round_end() override;
   void on_lost(const capture_error& why) override;
   void on_drained() override;
@@ -80,7 +81,9 @@ private:
   };
 
   void join();
+  bool take(const packet_view& packet);
   void flush();
+  void flush_if_due();
   void drain(std::optional<capture_error> why);
   void advance_drain();
   void finish();

@@ -64,26 +64,6 @@ batch_builder::batch_builder(link_type link, std::size_t capacity_bytes)
   batch_.link_ = link;
 }
 
-bool batch_builder::append(const record_header& header, const std::byte* data) {
-  const auto used = batch_.size_bytes_;
-  const auto needed = used + sizeof header + header.captured_length;
-  if (needed > buffer_bytes_ && !grow(needed))
-    return false;
-  auto* pos = buffer_.get() + used;
-  std::memcpy(pos, &header, sizeof header);
-  if (header.captured_length > 0)
-    std::memcpy(pos + sizeof header, data, header.captured_length);
-  const auto time = header.time();
-  if (empty())
-    batch_.first_time_ = time;
-  else if (time < batch_.last_time_)
-    batch_.ordered_ = false;
-  batch_.last_time_ = time;
-  batch_.size_bytes_ = needed;
-  ++batch_.packets_;
-  return true;
-}
-
 bool batch_builder::grow(std::size_t needed_bytes) {
   if (needed_bytes > capacity_bytes_ && !empty())
     return false;

@@ -198,4 +198,25 @@ private:
   packet_batch batch_;         ///< All but its bytes.
 };
 
+// Here, so that the fields of a header stay in registers on their way.
+inline bool batch_builder::append(const record_header& header, const std::byte* data) {
+  const auto used = batch_.size_bytes_;
+  const auto needed = used + sizeof header + header.captured_length;
+  if (needed > buffer_bytes_ && !grow(needed))
+    return false;
+  auto* pos = buffer_.get() + used;
+  std::memcpy(pos, &header, sizeof header);
+  if (header.captured_length > 0)
+    std::memcpy(pos + sizeof header, data, header.captured_length);
+  const auto time = header.time();
+  if (empty())
+    batch_.first_time_ = time;
+  else if (time < batch_.last_time_)
+    batch_.ordered_ = false;
+  batch_.last_time_ = time;
+  batch_.size_bytes_ = needed;
+  ++batch_.packets_;
+  return true;
+}
+
 } // namespace edgecap::capture

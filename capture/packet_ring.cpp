@@ -239,31 +239,21 @@ void packet_ring::release_block() {
     current_ = 0;
 }
 
-/// The next packet of the block.
-packet_view packet_ring::take() {
-  const auto& header = *reinterpret_cast<const tpacket3_hdr*>(next_);
-  auto* data = next_ + header.tp_mac;
-  packet_view result;
-  result.header.seconds = header.tp_sec;
-  result.header.nanoseconds = header.tp_nsec;
-  result.header.captured_length = header.tp_snaplen;
-  result.header.original_length = header.tp_len;
-  if (--left_ > 0) {
-    next_ += header.tp_next_offset;
-    __builtin_prefetch(next_);
-    __builtin_prefetch(next_ + 64);
-    __builtin_prefetch(next_ + 128);
-  }
+/// The packet with what the kernel took away from it.
+packet_view packet_ring::put_headers_back(const tpacket3_hdr& header,
+                                          packet_view packet) {
+  // Our memory, with room in front.
+  auto* const kept = const_cast<std::byte*>(packet.data);
+  auto* data = kept;
   if (link_ == link_type::linux_sll)
     data = put_cooked_header(header, data);
   if ((header.tp_status & TP_STATUS_VLAN_VALID) != 0)
     data = put_vlan_tag_back(header, data);
-  const auto grown = static_cast<std::uint32_t>(
-    reinterpret_cast<const std::byte*>(&header) + header.tp_mac - data);
-  result.header.captured_length += grown;
-  result.header.original_length += grown;
-  result.data = data;
-  return result;
+  const auto grown = static_cast<std::uint32_t>(kept - data);
+  packet.header.captured_length += grown;
+  packet.header.original_length += grown;
+  packet.data = data;
+  return packet;
 }
 
 /// The kernel takes the outermost tag out of the packet. Behind it is what was

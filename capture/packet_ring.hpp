@@ -18,6 +18,11 @@ namespace edgecap::capture {
 struct packet_view {
   record_header header;
   const std::byte* data = nullptr; ///< `header.captured_length` bytes.
+
+  /// Its size as a record of a savefile.
+  std::uint64_t record_bytes() const {
+    return sizeof header + header.captured_length;
+  }
 };
 
 /// What a ring is for.
@@ -117,6 +122,7 @@ private:
   bool next_block();
   void release_block();
   packet_view take();
+  packet_view put_headers_back(const tpacket3_hdr& header, packet_view packet);
   std::byte* put_vlan_tag_back(const tpacket3_hdr& header, std::byte* data);
   std::byte* put_cooked_header(const tpacket3_hdr& header, std::byte* data);
 
@@ -136,5 +142,66 @@ private:
   std::uint32_t left_ = 0;    ///< Packets of it that were not yet taken.
   std::byte* next_ = nullptr; ///< The first of them.
 };
+
+/// The packets that come next in a ring, up to a limit, for one reader.
+class packet_run {
+public:
+  /// @param max_packets Ends the run.
+  /// @param max_bytes Ends it as well, after the packet that exceeds it.
+  packet_run(packet_ring& ring, std::uint64_t max_packets,
+             std::uint64_t max_bytes)
+    : ring_(ring), max_packets_(max_packets), max_bytes_(max_bytes) {}
+
+  /// Calls `f(const packet_view&)` for each packet until the run ends or it
+  /// returns false. To be called once.
+  template <class F>
+  void read(F&& f) {
+    ring_.read([this, &f](const packet_view& x) {
+      ++packets_;
+      bytes_ += x.record_bytes();
+      return f(x) && packets_ < max_packets_ && bytes_ < max_bytes_;
+    });
+  }
+
+  /// Packets that were read.
+  std::uint64_t packets() const {
+    return packets_;
+  }
+
+  /// Their size as records of a savefile.
+  std::uint64_t bytes() const {
+    return bytes_;
+  }
+
+private:
+  packet_ring& ring_;
+  const std::uint64_t max_packets_;
+  const std::uint64_t max_bytes_;
+  std::uint64_t packets_ = 0;
+  std::uint64_t bytes_ = 0;
+};
+
+// Here, since a packet costs no more than some calls do.
+
+/// The next packet of the block.
+inline packet_view packet_ring::take() {
+  const auto& header = *reinterpret_cast<const tpacket3_hdr*>(next_);
+  packet_view result;
+  result.header.seconds = header.tp_sec;
+  result.header.nanoseconds = header.tp_nsec;
+  result.header.captured_length = header.tp_snaplen;
+  result.header.original_length = header.tp_len;
+  result.data = next_ + header.tp_mac;
+  if (--left_ > 0) {
+    next_ += header.tp_next_offset;
+    __builtin_prefetch(next_);
+    __builtin_prefetch(next_ + 64);
+    __builtin_prefetch(next_ + 128);
+  }
+  if (link_ == link_type::linux_sll
+      || (header.tp_status & TP_STATUS_VLAN_VALID) != 0)
+    return put_headers_back(header, result);
+  return result;
+}
 
 } // namespace edgecap::capture
