@@ -56,10 +56,11 @@ live_session::live_session(source_options options,
 
 // -- other threads ------------------------------------------------------------
 
-void live_session::grant(std::uint64_t bytes) {
+bool live_session::grant(std::uint64_t bytes) {
   constexpr auto most = std::numeric_limits<std::uint64_t>::max();
   std::lock_guard guard{mutex_};
   inbox_.granted += std::min(bytes, most - inbox_.granted);
+  return starving_;
 }
 
 void live_session::stop() {
@@ -88,11 +89,9 @@ void live_session::on_wake() {
   {
     std::lock_guard guard{mutex_};
     news = inbox_;
-    inbox_.granted = 0;
   }
   if (phase_ == phase::ended)
     return;
-  add_credit(news.granted);
   if (news.abandon || (phase_ == phase::opening && (news.stop || error_))) {
     finish();
     return;
@@ -100,7 +99,7 @@ void live_session::on_wake() {
   if (!tap_)
     join();
   else if (row_ && phase_ != phase::opening)
-    tap_->set_hungry(*row_, hungry());
+    collect_grants();
   if (phase_ == phase::capturing && news.stop)
     drain(std::nullopt);
 }
@@ -108,6 +107,8 @@ void live_session::on_wake() {
 void live_session::on_timer() {
   if (phase_ == phase::draining)
     advance_drain();
+  else if (phase_ == phase::capturing)
+    flush_if_due();
 }
 
 void live_session::join() {
@@ -127,7 +128,7 @@ void live_session::on_tapped(tap_row row, link_type link) {
   if (options_.packet_limit == 0)
     finish();
   else
-    tap_->set_hungry(row, hungry());
+    collect_grants();
 }
 
 void live_session::on_tap_failed(const capture_error& why) {
@@ -171,7 +172,8 @@ inline bool live_session::take(const packet_view& packet) {
 void live_session::on_round_end() {
   if (phase_ == phase::ended)
     return;
-  flush();
+  collect_grants();
+  flush_if_due();
   publish();
   if (delivered_ >= options_.packet_limit)
     finish();
@@ -197,6 +199,26 @@ void live_session::flush() {
     listener_->on_batch(builder_->take());
 }
 
+/// Hands over what has waited for a wake interval since the kernel saw it, and
+/// what nothing can be added to. Under load that makes full batches of what
+/// comes block by block, since what the others do with a batch costs them more
+/// than its packets.
+void live_session::flush_if_due() {
+  if (builder_->empty())
+    return;
+  const auto age = std::chrono::system_clock::now().time_since_epoch()
+                   - std::chrono::nanoseconds{builder_->first_time()};
+  const std::chrono::milliseconds most{options_.wake_interval_ms};
+  // Negative if the clock was set back.
+  if (phase_ != phase::capturing || !hungry() || age >= most || age < 0s)
+    flush();
+  else
+    with_.loop->set_timer(
+      shared_from_this(),
+      reactor::clock::now()
+        + std::chrono::duration_cast<reactor::clock::duration>(most - age));
+}
+
 /// Ends capturing and, if there is anything to wait for, begins to wait for it.
 /// A second call adds its reason to the first.
 void live_session::drain(std::optional<capture_error> why) {
@@ -207,6 +229,7 @@ void live_session::drain(std::optional<capture_error> why) {
   }
   if (phase_ == phase::draining)
     return;
+  flush();
   phase_ = phase::draining;
   drain_deadline_ = now + drain_timeout;
   tap_->retire(*row_);
@@ -237,8 +260,10 @@ void live_session::advance_drain() {
 void live_session::finish() {
   phase_ = phase::ended;
   with_.loop->clear_timer(*this);
-  if (builder_)
+  if (builder_) {
+    flush();
     tap_->refresh_counts();
+  }
   publish();
   if (row_)
     tap_->leave(*std::exchange(row_, std::nullopt));
@@ -256,6 +281,16 @@ void live_session::add_credit(std::uint64_t bytes) {
   const auto room
     = static_cast<std::uint64_t>(most - std::max<std::int64_t>(credit_, 0));
   credit_ += static_cast<std::int64_t>(std::min(bytes, room));
+}
+
+/// Adds what was granted meanwhile, and tells the tap what that means.
+void live_session::collect_grants() {
+  {
+    std::lock_guard guard{mutex_};
+    add_credit(std::exchange(inbox_.granted, 0));
+    starving_ = credit_ <= 0;
+  }
+  tap_->set_hungry(*row_, hungry());
 }
 
 /// True if the session would take a packet.

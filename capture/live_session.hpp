@@ -37,8 +37,9 @@ public:
 
   // -- for any thread; the caller then wakes the session ----------------------
 
-  /// See `packet_source`.
-  void grant(std::uint64_t bytes);
+  /// See `packet_source`. Returns whether the session has to be woken for it;
+  /// otherwise it finds the grant at the end of its next round.
+  bool grant(std::uint64_t bytes);
 
   /// See `packet_source`.
   void stop();
@@ -89,14 +90,16 @@ private:
   void finish();
 
   bool hungry() const;
+  void collect_grants();
   void add_credit(std::uint64_t bytes);
   void publish();
 
   const source_options options_;
   const services with_;
 
-  mutable std::mutex mutex_; // Guards the next two.
+  mutable std::mutex mutex_; // Guards the next three.
   inbox inbox_;
+  bool starving_ = true; ///< Waits for a grant.
   source_counters published_;
 
   // The reactor's thread alone.

@@ -108,8 +108,8 @@ public:
   }
 
   void grant(std::uint64_t bytes) override {
-    session_->grant(bytes);
-    wake();
+    if (session_->grant(bytes))
+      wake();
   }
 
   void stop() override {

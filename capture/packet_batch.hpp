@@ -181,6 +181,11 @@ public:
     return batch_.packets_;
   }
 
+  /// See `packet_batch`.
+  unix_ns first_time() const {
+    return batch_.first_time_;
+  }
+
   /// Hands over what was collected, without copying it, and starts anew.
   packet_batch take();
 
@@ -199,7 +204,8 @@ private:
 };
 
 // Here, so that the fields of a header stay in registers on their way.
-inline bool batch_builder::append(const record_header& header, const std::byte* data) {
+inline bool batch_builder::append(const record_header& header,
+                                  const std::byte* data) {
   const auto used = batch_.size_bytes_;
   const auto needed = used + sizeof header + header.captured_length;
   if (needed > buffer_bytes_ && !grow(needed))
