@@ -125,12 +125,9 @@ void job_state::take_batch(std::uint32_t run,
     static_cast<std::uint32_t>(std::min<std::uint64_t>(room, batch.packets())));
   // The sampler gets its credit back even for what is cut off: without it, it
   // could not drain.
-  const auto give_back = [this, run, bytes = batch.size_bytes()] {
-    if (shares[run].handle && !shares[run].done)
-      self->send(shares[run].handle, atom::credit_v, std::uint64_t{bytes});
-  };
+  const auto bytes = batch.size_bytes();
   if (kept.empty()) {
-    give_back();
+    give_back(run, bytes);
     return;
   }
   record.packets_captured += kept.packets();
@@ -142,9 +139,9 @@ void job_state::take_batch(std::uint32_t run,
     ->request(peers.storage, request_timeout, atom::append_v, record.id, run,
               kept)
     .then(
-      [this, give_back](caf::ok_atom) {
+      [this, run, bytes](caf::ok_atom) {
         --appends_pending;
-        give_back();
+        give_back(run, bytes);
         seal_if_drained();
       },
       [this](caf::error& err) {
@@ -296,6 +293,14 @@ void job_state::mark_failed(share& x, std::string why) {
   x.report.phase = sampler_phase::failed;
   x.report.error = std::move(why);
   x.done = true;
+}
+
+void job_state::give_back(std::uint32_t run, std::uint64_t bytes) {
+  auto& x = shares[run];
+  x.owed_bytes += bytes;
+  // In parts: what is left keeps the sampler going meanwhile.
+  if (x.handle && !x.done && x.owed_bytes >= options.credit_bytes / 4)
+    self->send(x.handle, atom::credit_v, std::exchange(x.owed_bytes, 0));
 }
 
 void job_state::merge_counters(share& x, const interface_report& from) {

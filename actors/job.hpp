@@ -51,7 +51,8 @@ struct job_state {
   struct share {
     sampler_actor handle; ///< Empty while the node spawns it.
     interface_report report;
-    bool done = false; ///< No packet will follow.
+    bool done = false;            ///< No packet will follow.
+    std::uint64_t owed_bytes = 0; ///< Credit that it is to get back.
   };
 
   // -- initialization ---------------------------------------------------------
@@ -132,6 +133,7 @@ struct job_state {
 private:
   bool running() const;
   void mark_failed(share& x, std::string why);
+  void give_back(std::uint32_t run, std::uint64_t bytes);
   void merge_counters(share& x, const interface_report& from);
   void interface_settled();
   void end_if_alone();
