@@ -21,8 +21,10 @@ namespace {
 /// for some hundred bytes of headers.
 constexpr std::size_t min_block_bytes = 256u << 10;
 
-/// Larger ones do not save wake-ups worth having.
-constexpr std::size_t max_block_bytes = 1u << 20;
+/// Larger ones do not save wake-ups worth having, and each wants memory in one
+/// piece, which the kernel then takes from what was not used for longest: in a
+/// virtual machine, often from what its host has to give it anew.
+constexpr std::size_t max_block_bytes = 512u << 10;
 
 /// The kernel closes a block once per wake interval, however empty it is, and
 /// drops packets when all are closed and unread. Four let us be late by three
