@@ -173,9 +173,16 @@ static __always_inline void count(__u32 counter) {
     __sync_fetch_and_add(value, 1);
 }
 
+/* What the words of both addresses add to the hash of a key. */
+struct address_sums {
+  __u64 source;
+  __u64 destination;
+};
+
 /* The row of the given shape that PACKET matches: the higher of its threshold
  * and THRESHOLD. */
 static __always_inline __u32 look_up(const struct flow_key *packet,
+                                     const struct address_sums *sums,
                                      __u32 family, __u32 fields,
                                      __u32 threshold) {
   struct flow_key key;
@@ -183,11 +190,17 @@ static __always_inline __u32 look_up(const struct flow_key *packet,
   const volatile __u64 *mask
     = (const volatile __u64 *)&rules.masks[fields & (field_combinations - 1)];
   __u64 *to = (__u64 *)&key;
+  __u64 last = (from[4] & mask[4]) | family * rules.one_family
+               | fields * rules.one_field;
+  __u64 sum = (sums->source & mask[0]) + (sums->destination & mask[2])
+              + last * rules.factors[4];
+  __u32 place = sum >> (64 - crowd_bits);
+  if (!(state.crowd[place >> 3] >> (place & 7) & 1))
+    return threshold;
 #pragma unroll
-  for (__u32 i = 0; i < sizeof key / 8; ++i)
+  for (__u32 i = 0; i < sizeof key / 8 - 1; ++i)
     to[i] = from[i] & mask[i];
-  key.family = family;
-  key.fields = fields;
+  to[4] = last;
   const struct classifier_row *row = bpf_map_lookup_elem(&rows, &key);
   if (!row)
     return threshold;
@@ -217,11 +230,16 @@ __attribute__((noinline)) __u32 search(const struct flow_key *packet,
                                        __u64 shapes, __u32 threshold) {
   if (!packet)
     return threshold;
+  const __u64 *words = (const __u64 *)packet;
+  struct address_sums sums;
+  sums.source = words[0] * rules.factors[0] + words[1] * rules.factors[1];
+  sums.destination = words[2] * rules.factors[2] + words[3] * rules.factors[3];
   for (int i = 0; i < 2 * field_combinations && shapes; ++i) {
     __u32 shape = lowest_bit(shapes);
     shapes &= shapes - 1;
     __u32 family = shape < field_combinations ? family_any : packet->family;
-    threshold = look_up(packet, family, shape % field_combinations, threshold);
+    threshold = look_up(packet, &sums, family, shape % field_combinations,
+                        threshold);
   }
   return threshold;
 }

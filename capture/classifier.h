@@ -54,13 +54,22 @@ struct classifier_rules {
   __u32 max_extension_headers;
   __u32 far_away;
   __u32 every_packet;
+  __u64 factors[sizeof(struct flow_key) / 8]; /* Of the hash of a key. */
+  __u64 one_family; /* Last word of a key with family 1 and nothing else, */
+  __u64 one_field;  /* and with fields 1. */
 };
+
+enum { crowd_bits = 18 };
 
 /* What changes while the program runs. */
 struct classifier_state {
   __u32 shapes[flow_families]; /* Bit n: there are rows with the fields n. */
   __u32 everything; /* Highest threshold of rows without fields, or 0. */
   __u32 snaplen_bytes;
+  /* A bit for each value of the upper bits of a key's hash: there are such keys.
+   * Nearly all that is looked up is not there, and this says so from a small
+   * part of the memory. */
+  __u8 crowd[1 << (crowd_bits - 3)];
 };
 
 #ifdef __cplusplus

@@ -38,7 +38,21 @@ static_assert(sizeof extension_headers
 static_assert(sizeof vlan_ethertypes
               == sizeof classifier_rules::vlan_ethertypes);
 
-classifier_rules rules_for(filter_layout layout) {
+/// The last word of a key, where only these are not 0.
+std::uint64_t last_word(unsigned family, unsigned fields) {
+  flow_key key{};
+  key.family = static_cast<__u8>(family);
+  key.fields = static_cast<__u8>(fields);
+  return words_of(key).back();
+}
+
+/// Where a key is in the crowd.
+std::uint64_t place_of(const flow_key& key, const flow_hash& hash) {
+  const auto words = words_of(key);
+  return hash.sum(words, 0, words.size()) >> (64 - crowd_bits);
+}
+
+classifier_rules rules_for(filter_layout layout, const flow_hash& hash) {
   classifier_rules result{};
   for (unsigned fields = 0; fields < field_combinations; ++fields)
     result.masks[fields] = mask_of(fields);
@@ -55,6 +69,9 @@ classifier_rules rules_for(filter_layout layout) {
   result.max_extension_headers = max_extension_headers;
   result.far_away = far_away;
   result.every_packet = every_packet;
+  std::copy(hash.factors.begin(), hash.factors.end(), result.factors);
+  result.one_family = last_word(1, 0);
+  result.one_field = last_word(0, 1);
   return result;
 }
 
@@ -107,7 +124,8 @@ kernel_classifier::create(filter_layout layout, std::uint32_t snaplen_bytes) {
   auto* const counters = bpf_object__find_map_by_name(object.get(), "matched");
   auto* const program
     = bpf_object__find_program_by_name(object.get(), "classify");
-  const auto rules = rules_for(layout);
+  const auto hash = make_flow_hash();
+  const auto rules = rules_for(layout, hash);
   assert(constants && memory && rows && counters && program);
   // These fail before it is loaded only if the names or sizes are not ours.
   if (bpf_map__set_initial_value(constants, &rules, sizeof rules) != 0
@@ -121,18 +139,22 @@ kernel_classifier::create(filter_layout layout, std::uint32_t snaplen_bytes) {
              MAP_SHARED, bpf_map__fd(memory), 0);
   if (state == MAP_FAILED)
     return fail_load(errno);
-  kernel_classifier result{
-    std::move(object), state_pointer{static_cast<classifier_state*>(state)},
-    bpf_program__fd(program), bpf_map__fd(rows), bpf_map__fd(counters)};
+  kernel_classifier result{std::move(object),
+                           state_pointer{static_cast<classifier_state*>(state)},
+                           bpf_program__fd(program),
+                           bpf_map__fd(rows),
+                           bpf_map__fd(counters),
+                           hash};
   result.set_snaplen(snaplen_bytes);
   return result;
 }
 
 kernel_classifier::kernel_classifier(object_pointer object, state_pointer state,
-                                     int program, int rows, int counters)
+                                     int program, int rows, int counters,
+                                     const flow_hash& hash)
   : object_(std::move(object)), state_(std::move(state)), program_(program),
-    rows_(rows), counters_(counters), entries_(0, make_flow_hash()),
-    free_counters_(max_keys) {
+    rows_(rows), counters_(counters), entries_(0, hash),
+    free_counters_(max_keys), crowd_(std::size_t{1} << crowd_bits) {
   std::iota(free_counters_.rbegin(), free_counters_.rend(),
             everything_counter + 1);
 }
@@ -220,12 +242,20 @@ expected<void> kernel_classifier::write(const flow_key& key, const entry& x) {
 }
 
 /// Counts a key in, or out. The kernel does not look for shapes that no row
-/// has.
+/// has, and hardly for keys.
 void kernel_classifier::count(const flow_key& key, int change) {
   auto& keys = keys_[key.family][key.fields];
   keys += static_cast<std::size_t>(change);
   if (key.fields == 0)
     return; // Needs no search.
+  const auto place = place_of(key, entries_.hash_function());
+  crowd_[place] = static_cast<std::uint16_t>(crowd_[place] + change);
+  const auto crowd_bit = 1u << place % 8;
+  auto* const byte = &state_->crowd[place / 8];
+  __atomic_store_n(byte,
+                   static_cast<__u8>(crowd_[place] == 0 ? *byte & ~crowd_bit
+                                                        : *byte | crowd_bit),
+                   __ATOMIC_RELEASE);
   const auto bit = std::uint32_t{1} << key.fields;
   auto* const shapes = &state_->shapes[key.family];
   __atomic_store_n(shapes, keys == 0 ? *shapes & ~bit : *shapes | bit,

@@ -92,7 +92,7 @@ private:
   using entries = std::unordered_map<flow_words, entry, flow_hash>;
 
   kernel_classifier(object_pointer object, state_pointer state, int program,
-                    int rows, int counters);
+                    int rows, int counters, const flow_hash& hash);
 
   bool take_out(entries::iterator place, sampling_threshold threshold);
   expected<void> write(const flow_key& key, const entry& x);
@@ -105,6 +105,8 @@ private:
   int counters_;
   entries entries_;
   std::vector<std::uint32_t> free_counters_;
+  /// How many keys each place in the kernel's crowd stands for.
+  std::vector<std::uint16_t> crowd_;
   /// How many keys each shape has.
   std::array<std::array<std::size_t, field_combinations>, flow_families>
     keys_{};
