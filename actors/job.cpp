@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <set>
+#include <tuple>
 #include <utility>
 
 namespace edgecap {
@@ -31,7 +32,8 @@ void job_state::init(job_record accepted, std::chrono::milliseconds time_left,
   peers = std::move(handles);
   options = std::move(opts);
   self->delayed_send(self, time_left, atom::deadline_v, job_phase::capturing);
-  self->delayed_send(self, options.progress_interval, atom::tick_v);
+  tick_interval = options.progress_interval;
+  self->delayed_send(self, tick_interval, atom::tick_v);
   self->send(self, atom::sample_v);
 }
 
@@ -130,6 +132,7 @@ void job_state::take_batch(std::uint32_t run,
     give_back(run, bytes);
     return;
   }
+  has_news = true;
   record.packets_captured += kept.packets();
   record.bytes_captured += kept.captured_bytes();
   shares[run].report.packets_captured += kept.packets();
@@ -163,6 +166,7 @@ void job_state::sampler_done(std::uint32_t run, const interface_report& last) {
   x.report.phase = last.phase;
   x.report.error = last.error;
   x.done = true;
+  has_news = true;
   if (!last.error.empty())
     last_error = last.interface + ": " + last.error;
   interface_settled();
@@ -254,10 +258,22 @@ void job_state::finish(job_record terminal, bool durable) {
 // -- reporting ----------------------------------------------------------------
 
 void job_state::publish() {
+  has_news = false;
   record.interfaces.clear();
   for (const auto& x : shares)
     record.interfaces.push_back(x.report);
   self->send(peers.registry, atom::progress_v, record);
+}
+
+void job_state::tick() {
+  if (has_news) {
+    tick_interval = options.progress_interval;
+    publish();
+  } else {
+    tick_interval = std::min(2 * tick_interval, options.idle_interval);
+  }
+  refresh_counters();
+  self->delayed_send(self, tick_interval, atom::tick_v);
 }
 
 void job_state::note_interfaces() {
@@ -293,6 +309,7 @@ void job_state::mark_failed(share& x, std::string why) {
   x.report.phase = sampler_phase::failed;
   x.report.error = std::move(why);
   x.done = true;
+  has_news = true;
 }
 
 void job_state::give_back(std::uint32_t run, std::uint64_t bytes) {
@@ -305,6 +322,12 @@ void job_state::give_back(std::uint32_t run, std::uint64_t bytes) {
 
 void job_state::merge_counters(share& x, const interface_report& from) {
   auto& to = x.report;
+  const auto counters = [](const interface_report& y) {
+    return std::tie(y.packets_matched, y.packets_sampled_out,
+                    y.dropped_by_kernel, y.dropped_by_interface,
+                    y.dropped_by_us);
+  };
+  has_news = has_news || counters(to) != counters(from);
   to.packets_matched = from.packets_matched;
   to.packets_sampled_out = from.packets_sampled_out;
   to.dropped_by_kernel = from.dropped_by_kernel;
@@ -396,12 +419,7 @@ job_actor::behavior_type job(job_actor::stateful_pointer<job_state> self,
     [self](atom::follow, follower_ptr& who) {
       return self->state.follow(std::move(who));
     },
-    [self](atom::tick) {
-      self->state.publish();
-      self->state.refresh_counters();
-      self->delayed_send(self, self->state.options.progress_interval,
-                         atom::tick_v);
-    },
+    [self](atom::tick) { self->state.tick(); },
     [self](atom::deadline, job_phase phase) { self->state.expire(phase); },
   };
 }

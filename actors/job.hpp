@@ -27,8 +27,11 @@ struct job_options {
   std::chrono::milliseconds drain_timeout{4000};
   /// For storage to merge the runs.
   std::chrono::milliseconds seal_timeout{300000};
-  /// Between two reports to the registry.
+  /// Between two reports to the registry while packets come.
   std::chrono::milliseconds progress_interval{250};
+  /// Between two looks at samplers that have nothing new: thousands of jobs may
+  /// wait for their packets.
+  std::chrono::milliseconds idle_interval{1000};
   /// Now, for the times of a record; the actor clock has no date.
   std::function<unix_ns()> wall_clock;
 };
@@ -107,6 +110,9 @@ struct job_state {
   /// Sends the record as it is now to the registry.
   void publish();
 
+  /// Publishes if there is something new, and asks the samplers for more.
+  void tick();
+
   /// Publishes, and has storage note which interface has which run, so that a
   /// crash does not lose the names.
   void note_interfaces();
@@ -125,6 +131,8 @@ struct job_state {
   std::size_t nodes_lost = 0;
   std::size_t appends_pending = 0;
   bool surveyed = false;
+  bool has_news = false; ///< Since the record was published.
+  std::chrono::milliseconds tick_interval{0};
   live_feed feed;
   std::string last_error; ///< Of the youngest failed survey or sampler.
 

@@ -84,6 +84,7 @@ public:
   }
 
   source_counters counters() const override {
+    ++script_->times_asked;
     return script_->counters;
   }
 

@@ -68,6 +68,9 @@ public:
   /// What the source will report.
   capture::source_counters counters;
 
+  /// How often it was asked for that.
+  std::size_t times_asked = 0;
+
 private:
   friend class source_handle;
 
