@@ -156,6 +156,7 @@ void interface_tap::close() {
   with_.helpers->post([self = shared_from_this()] {
     self->filter_.reset();
     self->interface_.reset();
+    self->with_.reserve->refill();
     self->with_.closed(self);
   });
 }
@@ -470,6 +471,7 @@ void interface_tap::refresh_counts() {
 void interface_tap::on_timer() {
   refresh_counts();
   watch_for_sole();
+  with_.reserve->refill(); // What opening took, which is over.
   for (tap_row id = 0; id < rows_.size(); ++id)
     if (const auto who = rows_[id] ? rows_[id]->subscriber : nullptr)
       who->on_tick();

@@ -7,7 +7,6 @@ namespace edgecap::capture {
 ring_reserve::ring_reserve(helper_pool& helpers, ring_options like,
                            std::size_t size)
   : helpers_(helpers), like_(std::move(like)), size_(size) {
-  std::lock_guard guard{mutex_};
   refill();
 }
 
@@ -15,17 +14,15 @@ std::optional<packet_ring> ring_reserve::take(const ring_options& options) {
   if (!packet_ring::interchangeable(like_, options))
     return std::nullopt;
   std::lock_guard guard{mutex_};
-  std::optional<packet_ring> result;
-  if (!rings_.empty()) {
-    result.emplace(std::move(rings_.back()));
-    rings_.pop_back();
-  }
-  refill();
+  if (rings_.empty())
+    return std::nullopt;
+  std::optional<packet_ring> result{std::move(rings_.back())};
+  rings_.pop_back();
   return result;
 }
 
-/// @pre The mutex is held.
 void ring_reserve::refill() {
+  std::lock_guard guard{mutex_};
   for (; rings_.size() + coming_ < size_; ++coming_)
     helpers_.post([this] { make_one(); });
 }

@@ -20,13 +20,15 @@ public:
   /// @param like What the rings are made with; the interface does not count.
   ring_reserve(helper_pool& helpers, ring_options like, std::size_t size);
 
-  /// A ring that can be bound with these options, if there is one; a helper
-  /// then makes another.
+  /// A ring that can be bound with these options, if there is one.
   std::optional<packet_ring> take(const ring_options& options);
+
+  /// Has helpers make what is missing. That takes milliseconds of a processor,
+  /// so that it is no part of `take`: whoever calls that is in a hurry.
+  void refill();
 
 private:
   void make_one();
-  void refill();
 
   helper_pool& helpers_;
   const ring_options like_;

@@ -44,6 +44,7 @@ protected:
   /// Waits until a ring is there.
   packet_ring take() {
     std::optional<packet_ring> found;
+    reserve->refill();
     EXPECT_TRUE(test::eventually([&] {
       if (auto ring = reserve->take(on("vb")))
         found.emplace(std::move(*ring));

@@ -95,7 +95,7 @@ def _rounds(bench, profile, count, flow=None, rivals=RIVALS, sampling=1):
     work = bench.directory(f"{profile.name}-{flow}-{sampling}")
     ours = Edgecapd(work, bench.link, sampling)
     ours.start()
-    fields = None if flow is None else {"destination_address": ONE_ADDRESS}
+    fields = {} if flow is None else {"destination_address": ONE_ADDRESS}
     text = "" if flow is None else f"dst host {ONE_ADDRESS}"
     if bench.smoke:
         count = SMOKE_COUNT

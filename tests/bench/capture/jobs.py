@@ -2,16 +2,16 @@
 hundred, and whether each got its packets."""
 
 import concurrent.futures
-import json
 import os
 import shutil
 import struct
 import time
 
-from harness.daemon import TOKEN, Daemon, bearer, configuration
+from harness.daemon import Daemon, configuration
 from harness.savefiles import read_pcap
 from harness.waiting import wait_until
 
+from api import Api
 from rivals import RING_MIB, cpu_s_of
 from traffic import PROCESSOR
 
@@ -70,52 +70,6 @@ def _frame(job, number):
     return _BEFORE + fields + _BEHIND + struct.pack("<Q", number) + bytes(10)
 
 
-class _Api:
-    """Asks over one connection, which stays open."""
-
-    def __init__(self, client):
-        self.path = client.path
-        self.base = client.base
-        self._connection = client.connect()
-        self._headers = bearer(TOKEN)
-
-    def ask(self, method, target, status=200, **body):
-        """The result of a request that must have this status."""
-        content = json.dumps(body) if body else None
-        self._connection.request(method, target, content, self._headers)
-        reply = self._connection.getresponse()
-        answer = reply.read()
-        assert reply.status == status, answer
-        return json.loads(answer)["result"] if answer else None
-
-    def create(self, fields):
-        """Returns the id of a new job."""
-        return self.ask(
-            "POST", self.base, type="simple", system="magic-transit",
-            time_limit=86400, packet_limit=1_000_000_000, filter_v1=fields,
-        )["id"]
-
-    def stop(self, job_id):
-        self.ask("PUT", self.path(job_id, "/stop"), 204)
-
-    def delete(self, job_id):
-        self.ask("DELETE", self.path(job_id), 204)
-
-    def job(self, job_id):
-        return self.ask("GET", self.path(job_id))
-
-    def jobs(self):
-        """All jobs, by id."""
-        result = {}
-        page = 1
-        while True:
-            found = self.ask("GET", f"{self.base}?per_page=50&page={page}")
-            result |= {job["id"]: job for job in found}
-            if len(found) < 50:
-                return result
-            page += 1
-
-
 class Jobs:
     """A daemon in which so many jobs capture as long as the `with` block."""
 
@@ -146,7 +100,7 @@ class Jobs:
             parts = pool.map(self._create, range(CREATORS))
         self._ids = {job: x for part in parts for job, x in part.items()}
         self.create_ms = (time.monotonic() - begin) * 1e3 / self._count
-        self.api = _Api(self._daemon.client())
+        self.api = Api(self._daemon.client())
         self._wait_capturing()
         if self._classifier:
             wait_until("the classifier is loaded", self._has_classifier)
@@ -155,7 +109,7 @@ class Jobs:
 
     def _create(self, part):
         """Creates every CREATORS-th job."""
-        api = _Api(self._daemon.client())
+        api = Api(self._daemon.client())
         return {job: api.create(filter_of(job, self._shapes))
                 for job in range(part, self._count, CREATORS)}
 

@@ -17,6 +17,8 @@ from harness.daemon import Daemon, configuration
 from harness.network import die_with_parent
 from harness.waiting import wait_until
 
+from api import Api
+
 RING_MIB = 32
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 60.0
@@ -195,14 +197,18 @@ class Edgecapd:
             limits={"time_limit": "1d", "packet_limit": 1_000_000_000},
             storage={"pcapng": False},
             retention={"max_size": "1TiB"},
+            # A capture may take minutes, and nobody asks meanwhile.
+            http={"keep_alive_timeout": "1h"},
         ))
         self.sampling = sampling
         self._storage = storage
-        self._filter = None
+        self._filter = {}
 
     def start(self):
         self._daemon.start()
         self._api = self._daemon.client()
+        self._kept = Api(self._api)
+        self._kept.ask("GET", self._kept.base)
 
     def stop(self):
         self._daemon.stop()
@@ -223,11 +229,8 @@ class Edgecapd:
     def __enter__(self):
         self._daemon.forget_peak()
         self._before = (cpu_s_of(self._daemon.pid), self._switches())
-        wanted = {"filter_v1": self._filter} if self._filter else {}
         self.requested_ns = time.time_ns()
-        self._id = self._api.create(
-            time_limit=86400, packet_limit=1_000_000_000, **wanted
-        )["id"]
+        self._id = self._kept.create(self._filter)
         self._api.wait_capturing(self._id)
         return self
 
