@@ -10,7 +10,9 @@ std::shared_ptr<interface_tap> tap_set::find(const source_options& what) {
   auto& place = taps_[what.interface];
   // A renamed interface keeps its tap, but not for newcomers.
   if (place && !place->current())
-    std::shared_ptr{place}->end_when_left();
+    std::shared_ptr {
+      place
+      } -> end_when_left();
   auto& found = taps_[what.interface];
   if (found)
     return found;

@@ -562,8 +562,8 @@ TEST_F(Classifier, HoldsAsManyFiltersAsItSays) {
   const auto frame = ethernet_frame(packet_named("udp4"));
   const kernel_filter filter{classifier};
   EXPECT_EQ(filter.keeps(frame), 0u);
-  insert(classifier, stranger(5));  // Not a different one.
-  insert(classifier, parsed({})); // Not in the kernel's map.
+  insert(classifier, stranger(5)); // Not a different one.
+  insert(classifier, parsed({}));  // Not in the kernel's map.
   EXPECT_EQ(filter.keeps(frame), frame.size());
   erase(classifier, parsed({}));
   erase(classifier, stranger(7));
@@ -614,8 +614,8 @@ TEST_F(Classifier, SamplesByTheHighestThreshold) {
   const auto rarely = threshold_of(0xffffffff);
   const auto half = threshold_of(2);
   for (const auto& one :
-       {parsed({}), parsed({{}, {}, {}, {}, 0}),
-        parsed({{}, {}, {}, {}, 17}), parsed({{}, {}, {}, 53, {}})})
+       {parsed({}), parsed({{}, {}, {}, {}, 0}), parsed({{}, {}, {}, {}, 17}),
+        parsed({{}, {}, {}, 53, {}})})
     for (const auto& other : {one, parsed({"2001:db8::1", {}, {}, {}, {}})}) {
       insert(classifier, one, rarely);
       EXPECT_EQ(kept_of(filter, frame, 100), 0u);
@@ -715,8 +715,7 @@ TEST(UnionFilter, TakesNothingWithoutFilters) {
 TEST(UnionFilter, Samples) {
   union_options options;
   options.threshold = threshold_of(2);
-  const kernel_filter filter{
-    union_of({parsed({{}, {}, {}, {}, 17})}, options)};
+  const kernel_filter filter{union_of({parsed({{}, {}, {}, {}, 17})}, options)};
   const auto kept = kept_of(filter, ethernet_frame(packet_named("udp4")), 2000);
   EXPECT_GT(kept, 850u); // Six standard deviations.
   EXPECT_LT(kept, 1150u);
