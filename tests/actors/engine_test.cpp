@@ -352,6 +352,19 @@ TEST_F(Engine, GivesCreditBackWhenStorageHasTheBatch) {
   EXPECT_EQ(eth0.credit(), full);
 }
 
+TEST_F(Engine, GivesCreditBackInQuarters) {
+  registry_opts.job.credit_bytes = 256u << 10;
+  create(spec(10000));
+  auto& eth0 = host.on("eth0");
+  const auto full = eth0.credit();
+  const auto batch = make_batch(400); // 30,400 bytes
+  for (const auto owed : {1u, 2u, 0u, 1u}) {
+    eth0.deliver(batch);
+    run();
+    EXPECT_EQ(eth0.credit(), full - owed * batch.size_bytes());
+  }
+}
+
 TEST_F(Engine, SpendsNoMoreThanItsCreditOnASlowDisk) {
   registry_opts.job.credit_bytes = 256u << 10;
   disk->hold_appends = true;
