@@ -43,7 +43,7 @@ public:
   virtual bool on_packet(const packet_view& packet) = 0;
 
   /// As `on_packet`, for packets that all match: reads the run as long as it
-  /// would take the next one. For many packets it costs a third.
+  /// would take the next one. One call for many packets.
   virtual bool on_run(packet_run& run) = 0;
 
   /// Packets were shown, and others have their turn now.
