@@ -172,7 +172,13 @@ def wait_until_free(api):
 
 
 def test_out_of_descriptors_it_refuses_and_captures(link, work):
-    config = configuration(work(), [link.name])
+    # At rest it has what it began with: neither a ring in reserve, which may be
+    # made later, nor an interface that stays open for the next job.
+    config = configuration(
+        work(),
+        [link.name],
+        capture={"spare_rings": 0, "idle_time": "0ms"},
+    )
     daemon = Daemon(work(), config, descriptors=DESCRIPTORS)
     with daemon, contextlib.ExitStack() as stack:
         api = daemon.client()
