@@ -18,13 +18,16 @@ FLOWS = 100
 ONE_FLOW = 7
 ONE_ADDRESS = f"198.51.100.{ONE_FLOW}"
 RECORD_HEADER = 16
+WRITE_BYTES = 1 << 20
 
 
 class _Profile:
-    def __init__(self, name, count, mean_bytes, limits):
+    def __init__(self, name, count, mean_bytes, limits, rate=0):
+        self.title = f"{name} at {rate:,}/s" if rate else name
         self.name = name
+        self.rate = rate
         self.count = count
-        self.mean_bytes = mean_bytes
+        self.record_bytes = RECORD_HEADER + mean_bytes
         self.limits = limits
 
 
@@ -32,8 +35,10 @@ class _Profile:
 FULL = (
     _Profile("60", 4_000_000, 60,
              {"tcpdump": 0.5, "netsniff-ng": 0.25, "dumpcap": 0.1}),
-    _Profile("1514", 1_500_000, 1514,
+    _Profile("1514", 500_000, 1514,
              {"tcpdump": 0.4, "netsniff-ng": 0.4}),
+    # So many that every tool can keep up.
+    _Profile("1514", 500_000, 1514, {}, 300_000),
     _Profile("mixed", 2_000_000, 407, {}),
 )
 # At rest a daemon costs nothing, but a process costs its start: so many packets
@@ -64,9 +69,10 @@ def _capture(bench, tool, count, profile, flow):
     """One capture by one tool. Returns what it cost, at which rate packets were
     offered, and how many of them it lost."""
     expected = count if flow is None else count // FLOWS
-    size = expected * (RECORD_HEADER + profile.mean_bytes)
+    size = expected * profile.record_bytes
     with tool:
-        rate, _ = bench.link.send(count, profile.name, FLOWS)
+        rate, _ = bench.link.send(count, profile.name, FLOWS,
+                                  rate=profile.rate)
         tool.settle(size)
         cost = tool.finish()
     found = check(tool.file, count, FLOWS, flow)
@@ -84,6 +90,23 @@ def _capture(bench, tool, count, profile, flow):
     return figures
 
 
+def _write_alone(bench, count, profile):
+    """Processor seconds that it takes to write what a savefile of so many
+    packets has, from memory, while packets come in that nobody captures: no
+    capture takes less."""
+    content = memoryview(os.urandom(WRITE_BYTES))
+    left = count * profile.record_bytes
+    path = bench.work / "alone"
+    with bench.link.flooded(count, profile.name):
+        begin = time.process_time()
+        with open(path, "wb", buffering=0) as file:
+            while left > 0:
+                left -= file.write(content[:left])
+        result = time.process_time() - begin
+    path.unlink()
+    return result
+
+
 def in_turn(tools, number):
     """The tools, another one first in each round."""
     turn = number % len(tools)
@@ -92,7 +115,7 @@ def in_turn(tools, number):
 
 def _rounds(bench, profile, count, flow=None, rivals=RIVALS, sampling=1):
     """All tools, round by round."""
-    work = bench.directory(f"{profile.name}-{flow}-{sampling}")
+    work = bench.directory(f"{profile.name}-{profile.rate}-{flow}-{sampling}")
     ours = Edgecapd(work, bench.link, sampling)
     ours.start()
     fields = {} if flow is None else {"destination_address": ONE_ADDRESS}
@@ -107,6 +130,10 @@ def _rounds(bench, profile, count, flow=None, rivals=RIVALS, sampling=1):
             found[tool.name] = _capture(bench, tool, count, profile, flow)
         figures = {}
         lines = []
+        if sampling == 1 and flow is None:
+            alone = _write_alone(bench, count, profile) / count * 1e6
+            figures["file alone cpu_us"] = alone
+            lines.append(f"\n  {'file alone':12}{alone:7.3f} us of CPU a packet")
         for name, figure in found.items():
             figures |= {f"{name} {key}": x for key, x in figure.items()}
             ratio = found["edgecapd"]["cpu_us"] / figure["cpu_us"]
@@ -138,15 +165,15 @@ def full(bench):
     """Everything, as fast as the generator gives it."""
     for profile in FULL:
         report = bench.report
-        report.section(f"full {profile.name}", packets=profile.count)
+        report.section(f"full {profile.title}", packets=profile.count)
         _rounds(bench, profile, profile.count)
         report.at_most(
-            f"{profile.name} bytes, packets lost",
+            f"{profile.title}, packets lost",
             report.median_of("edgecapd lost"), 0,
         )
         for rival, limit in profile.limits.items():
             report.at_most(
-                f"{profile.name} bytes, CPU to {rival}'s",
+                f"{profile.title}, CPU to {rival}'s",
                 report.median_of(f"to {rival}"), limit,
             )
 

@@ -50,20 +50,34 @@ class Link:
             "preexec_fn": _begin_paced_generator if rate else _begin_generator,
         }
 
-    def send(self, count, profile, flows=100, jobs=0):
-        """Offers packets as fast as it goes, one in a hundred of them for one
-        of so many jobs in turn. Returns how many a second, and how many in a
+    def send(self, count, profile, flows=100, jobs=0, rate=0):
+        """Offers packets at a rate, or as fast as it goes, one in a hundred of
+        them for one of so many jobs in turn. Returns how many a second, and how many in a
         second of the generator's processor time, which what else runs on its
         processor does not change."""
         before = self.received()
         said = subprocess.run(
-            **self._generator(count, profile, flows, 0, jobs),
+            **self._generator(count, profile, flows, rate, jobs),
             check=True, timeout=TIMEOUT_S,
         ).stdout
         done = json.loads(said)
         offered = self.received() - before
         assert offered == count, f"only {offered} of {count} packets came in"
         return count / done["seconds"], count / done["processor_s"]
+
+    @contextlib.contextmanager
+    def flooded(self, count, profile):
+        """Meanwhile as many packets come in as fast as it goes."""
+        with subprocess.Popen(
+            **self._generator(count, profile, 1, 0, 0)
+        ) as process:
+            try:
+                self.wait_received(1)
+                yield
+                assert process.wait(TIMEOUT_S) == 0
+            except BaseException:
+                process.kill()
+                raise
 
     @contextlib.contextmanager
     def flowing(self, count, profile, flows, rate, jobs=0):
