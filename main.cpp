@@ -79,6 +79,7 @@ engine_options to_engine_options(const config::settings& from,
   to.node.name = from.node.name.empty() ? host_name() : from.node.name;
   to.node.source.ring_bytes = from.capture.ring_bytes;
   to.node.source.wake_interval_ms = from.capture.wake_interval_ms;
+  to.node.source.batch_interval_ms = from.capture.batch_interval_ms;
   to.node.source.batch_bytes = from.capture.batch_bytes;
   to.node.open_source = std::move(open_source);
   to.node.list_interfaces = capture::list_interfaces;

@@ -20,6 +20,7 @@ constexpr auto loss_grace = 50ms;
 
 constexpr std::uint32_t max_snaplen_bytes = 262144;
 constexpr std::uint32_t max_wake_interval_ms = 1000;
+constexpr std::uint32_t max_batch_interval_ms = 1000;
 constexpr std::uint32_t min_batch_bytes = 4096;
 
 /// Options within the bounds that the rest relies on.
@@ -28,6 +29,8 @@ source_options normalized(source_options options) {
     = std::clamp(options.snaplen_bytes, 1u, max_snaplen_bytes);
   options.wake_interval_ms
     = std::clamp(options.wake_interval_ms, 1u, max_wake_interval_ms);
+  options.batch_interval_ms
+    = std::min(options.batch_interval_ms, max_batch_interval_ms);
   options.sampling_one_in = std::max(options.sampling_one_in, 1u);
   options.batch_bytes = std::max(options.batch_bytes, min_batch_bytes);
   return options;
@@ -195,28 +198,24 @@ void live_session::on_tick() {
 }
 
 void live_session::flush() {
-  if (!builder_->empty())
-    listener_->on_batch(builder_->take());
+  if (builder_->empty())
+    return;
+  listener_->on_batch(builder_->take());
+  flushed_ = reactor::clock::now();
 }
 
-/// Hands over what has waited for a wake interval since the kernel saw it, and
-/// what nothing can be added to. Under load that makes full batches of what
-/// comes block by block, since what the others do with a batch costs them more
-/// than its packets.
+/// Hands over what nothing can be added to, and what need not wait: so the
+/// first packet after a while is seen at once, and what follows soon makes one
+/// batch instead of many.
 void live_session::flush_if_due() {
   if (builder_->empty())
     return;
-  const auto age = std::chrono::system_clock::now().time_since_epoch()
-                   - std::chrono::nanoseconds{builder_->first_time()};
-  const std::chrono::milliseconds most{options_.wake_interval_ms};
-  // Negative if the clock was set back.
-  if (phase_ != phase::capturing || !hungry() || age >= most || age < 0s)
+  const auto due
+    = flushed_ + std::chrono::milliseconds{options_.batch_interval_ms};
+  if (phase_ != phase::capturing || !hungry() || reactor::clock::now() >= due)
     flush();
   else
-    with_.loop->set_timer(
-      shared_from_this(),
-      reactor::clock::now()
-        + std::chrono::duration_cast<reactor::clock::duration>(most - age));
+    with_.loop->set_timer(shared_from_this(), due);
 }
 
 /// Ends capturing and, if there is anything to wait for, begins to wait for it.

@@ -109,6 +109,7 @@ private:
   tap_counts before_;          ///< The tap's, when we came.
   phase phase_ = phase::opening;
   std::optional<batch_builder> builder_;
+  reactor::clock::time_point flushed_; ///< When a batch was handed over last.
   std::optional<capture_error> error_;
   std::int64_t credit_ = 0;
   std::uint64_t matched_ = 0;   ///< Packets that the tap showed.

@@ -181,11 +181,6 @@ public:
     return batch_.packets_;
   }
 
-  /// See `packet_batch`.
-  unix_ns first_time() const {
-    return batch_.first_time_;
-  }
-
   /// Hands over what was collected, without copying it, and starts anew.
   packet_batch take();
 

@@ -28,6 +28,10 @@ struct source_options {
   std::uint32_t ring_bytes = 2u << 20;
   /// Longest time that a packet waits in the kernel before it is handed over.
   std::uint32_t wake_interval_ms = 20;
+  /// A batch that is not full comes so long after the one before it: at once
+  /// if nothing came for that long. What is done with a batch costs more than
+  /// its packets, if these are few. 0..1000.
+  std::uint32_t batch_interval_ms = 200;
   /// Largest batch, in bytes; a single larger packet makes a larger batch.
   std::uint32_t batch_bytes = 256u << 10;
   /// Bytes of batches that may be delivered before the first `grant`.

@@ -131,6 +131,7 @@ void visit(schema_visitor& v, system_settings& x) {
 void visit(schema_visitor& v, capture_settings& x) {
   bytes(v, "ring", x.ring_bytes, mib, gib);
   milliseconds(v, "wake_interval", x.wake_interval_ms, 1, second);
+  milliseconds(v, "batch_interval", x.batch_interval_ms, 0, second);
   bytes(v, "batch", x.batch_bytes, 4 * kib, 16 * mib);
   bytes(v, "credit", x.credit_bytes, 4 * kib, gib);
   duration(v, "idle_time", x.idle_time, 0, hour);

@@ -67,7 +67,8 @@ struct system_settings {
 /// `capture`: how interfaces are read.
 struct capture_settings {
   std::uint32_t ring_bytes = 8u << 20;    ///< Per interface; 1 MiB..1 GiB.
-  std::uint32_t wake_interval_ms = 20;    ///< 1..1000.
+  std::uint32_t wake_interval_ms = 100;   ///< 1..1000.
+  std::uint32_t batch_interval_ms = 200;  ///< 0..1000.
   std::uint32_t batch_bytes = 256u << 10; ///< 4 KiB..16 MiB, <= ring_bytes.
   std::uint32_t credit_bytes = 1u << 20;  ///< Per sampler; batch_bytes..1 GiB.
   std::chrono::milliseconds idle_time{10000}; ///< 0..1 h.

@@ -272,6 +272,29 @@ TEST_P(LiveSource, HandsOverAPacketOnAQuietLink) {
   EXPECT_EQ(x.sequences(), std::vector<std::uint64_t>{7});
 }
 
+TEST_P(LiveSource, HandsOverTheFirstPacketAtOnceAndThenBatches) {
+  using clock = std::chrono::steady_clock;
+  constexpr std::chrono::milliseconds interval{500};
+  auto options = on("vb");
+  options.wake_interval_ms = 5;
+  options.batch_interval_ms = interval.count();
+  std::vector<clock::time_point> batches;
+  opened_source x;
+  x.heard->when_batch = [&] { batches.push_back(clock::now()); };
+  start(x, options);
+  ASSERT_TRUE(x.heard->wait_opened());
+  for (std::uint64_t i = 0; i < 10; ++i) {
+    link->send(udp_frame(i, wanted_port, 60));
+    ASSERT_TRUE(i > 0 || x.heard->wait_records(1));
+  }
+  ASSERT_TRUE(x.heard->wait_records(10));
+  EXPECT_EQ(x.sequences().size(), 10u);
+  // Nothing is said of how soon they came: the machine may be busy.
+  for (std::size_t i = 1; i < batches.size(); ++i)
+    EXPECT_GE(batches[i] - batches[i - 1], interval);
+  stop(x);
+}
+
 TEST_P(LiveSource, KeepsBatchesSmall) {
   auto options = on("vb");
   options.batch_bytes = 4096;

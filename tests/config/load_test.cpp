@@ -52,7 +52,7 @@ TEST(LoadTest, ReadsEverySetting) {
   auto result = load_text(minimal + R"(
 listen: {address: "::1", port: 0, behind_proxy: true, trusted_proxies: [127.0.0.1, "::1"]}
 node: {name: edge-1.example}
-capture: {ring: 1GiB, wake_interval: 500ms, batch: 16MiB, credit: 1GiB, idle_time: 3s,
+capture: {ring: 1GiB, wake_interval: 500ms, batch_interval: 0ms, batch: 16MiB, credit: 1GiB, idle_time: 3s,
           spare_rings: 64, classifier: false, helper_threads: 64}
 limits:
   collect: {requests: 7, window: 2m}
@@ -94,6 +94,7 @@ log: {level: error, format: text}
   EXPECT_EQ(x.node.name, "edge-1.example");
   EXPECT_EQ(x.capture.ring_bytes, 1u << 30);
   EXPECT_EQ(x.capture.wake_interval_ms, 500u);
+  EXPECT_EQ(x.capture.batch_interval_ms, 0u);
   EXPECT_EQ(x.capture.batch_bytes, 16u << 20);
   EXPECT_EQ(x.capture.credit_bytes, 1u << 30);
   EXPECT_EQ(x.capture.idle_time, std::chrono::seconds{3});
