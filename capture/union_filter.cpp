@@ -408,8 +408,8 @@ std::vector<flow_match>
 without_endpoints(const std::vector<flow_match>& filters) {
   std::vector<flow_match> result;
   for (const auto& x : filters)
-    for (auto& each : without_endpoints(x))
-      result.push_back(std::move(each));
+    for (const auto& each : without_endpoints(x))
+      result.push_back(each);
   return distinct(result);
 }
 
