@@ -156,7 +156,7 @@ live_capture::impl::open(source_options options,
   return result;
 }
 
-live_capture::live_capture(options opts)
+live_capture::live_capture(const options& opts)
   : impl_(std::make_shared<impl>(opts)) {}
 
 live_capture::~live_capture() {

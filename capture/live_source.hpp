@@ -37,7 +37,7 @@ public:
   };
 
   /// @throws std::system_error if the system has no thread or descriptor left.
-  explicit live_capture(options opts);
+  explicit live_capture(const options& opts);
 
   /// Ends every source that is left (each gets its `on_ended`) and joins all
   /// threads. Not for a listener's callback.
