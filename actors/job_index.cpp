@@ -5,9 +5,6 @@
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <sqlite3.h>
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -322,19 +319,17 @@ auto attempt(const std::string& what, F&& f) -> stored<decltype(f())> {
 
 /// The index holds what clients asked for: not for everybody's eyes. SQLite
 /// would create it for all to read; its WAL takes over the mode of the file.
-stored<void> create_private(const std::filesystem::path& file) {
-  const int fd = ::open(
-    file.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
-  if (fd >= 0) {
-    ::close(fd);
+stored<void> create_private(capture::file_system& files,
+                            const std::filesystem::path& file) {
+  if (const auto there = files.status(file); there || there.error() != ENOENT)
+    return {}; // What stands, or cannot be looked at, is SQLite's to judge.
+  const auto made = files.open(file, capture::open_mode::create);
+  if (made)
     return {};
-  }
-  if (errno == EEXIST)
-    return {};
-  const std::error_code why{errno, std::generic_category()};
-  return store_failure(why.value() == ENOSPC ? store_errc::full
-                                             : store_errc::unavailable,
-                       "create index " + file.string() + ": " + why.message());
+  return store_failure(made.error() == ENOSPC ? store_errc::full
+                                              : store_errc::unavailable,
+                       "create index " + file.string() + ": "
+                         + std::generic_category().message(made.error()));
 }
 
 void migrate(SQLite::Database& db, int version) {
@@ -411,8 +406,9 @@ std::string condition_of(const std::string& status) {
 
 class job_index::impl {
 public:
-  explicit impl(const std::filesystem::path& file)
-    : path(file.string()), db(path, SQLite::OPEN_READWRITE, busy_timeout_ms) {
+  impl(const std::filesystem::path& file, const std::string& vfs)
+    : path(file.string()),
+      db(path, SQLite::OPEN_READWRITE, busy_timeout_ms, vfs) {
     prepare(db);
   }
 
@@ -629,11 +625,12 @@ job_index::job_index(std::unique_ptr<impl> x) : impl_(std::move(x)) {}
 job_index::~job_index() = default;
 
 stored<std::unique_ptr<job_index>>
-job_index::open(const std::filesystem::path& file) {
-  if (auto made = create_private(file); !made)
+job_index::open(const std::filesystem::path& file, capture::file_system& files,
+                const std::string& vfs) {
+  if (auto made = create_private(files, file); !made)
     return tl::unexpected<store_error>{made.error()};
   return attempt("open index " + file.string(), [&] {
-    auto opened = std::make_unique<impl>(file);
+    auto opened = std::make_unique<impl>(file, vfs);
     return std::unique_ptr<job_index>{new job_index{std::move(opened)}};
   });
 }

@@ -2,6 +2,7 @@
 
 #include "actors/job_types.hpp"
 #include "actors/store_error.hpp"
+#include "capture/posix_file_system.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -45,8 +46,13 @@ public:
   /// Opens or creates the index, checks that it is whole and brings its schema
   /// up to date. Fails with `damaged` if the file is not an index of ours, is
   /// corrupt, or was written by a newer version.
+  /// @param files Where the file is.
+  /// @param vfs Name of the SQLite VFS that reads and writes the same place;
+  ///        empty for SQLite's own.
   static stored<std::unique_ptr<job_index>>
-  open(const std::filesystem::path& file);
+  open(const std::filesystem::path& file,
+       capture::file_system& files = capture::posix_files(),
+       const std::string& vfs = {});
 
   job_index(const job_index&) = delete;
   job_index& operator=(const job_index&) = delete;

@@ -1,12 +1,5 @@
 #include "actors/savefile_store.hpp"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <sys/uio.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -22,11 +15,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-using capture::unique_descriptor;
-
-/// Nobody but the service and its group sees packets.
-constexpr mode_t directory_mode = 0750;
-constexpr mode_t file_mode = 0640;
+using capture::file_kind;
+using capture::file_status;
+using capture::file_system;
+using capture::io_result;
+using capture::open_mode;
 
 /// A run says nothing of its snaplen, for a batch does not: it declares the
 /// largest one there is.
@@ -40,65 +33,44 @@ std::string words(int error) {
   return std::generic_category().message(error);
 }
 
-/// The error of a system call that has just failed.
-tl::unexpected<store_error> system_failure(const std::string& what,
-                                           int error = errno) {
+/// The error of a call that was refused.
+tl::unexpected<store_error> system_failure(const std::string& what, int error) {
   const auto full = error == ENOSPC || error == EDQUOT;
   return store_failure(full ? store_errc::full : store_errc::unavailable,
                        what + ": " + words(error));
 }
 
-stored<void> sync_directory(const fs::path& directory) {
-  const unique_descriptor fd{
-    ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-  if (fd.get() < 0 || ::fsync(fd.get()) != 0)
-    return system_failure("sync directory " + directory.string());
+stored<void> sync_directory(file_system& files, const fs::path& directory) {
+  if (const auto synced = files.sync_directory(directory); !synced)
+    return system_failure("sync directory " + directory.string(),
+                          synced.error());
   return {};
 }
 
-stored<void> make_directory(const fs::path& directory) {
-  if (::mkdir(directory.c_str(), directory_mode) == 0)
-    return {};
-  const auto error = errno;
-  std::error_code ignored; // mkdir's words are the better ones
-  if (error == EEXIST && fs::is_directory(directory, ignored))
-    return {};
-  return system_failure("create directory " + directory.string(), error);
+stored<void> make_directory(file_system& files, const fs::path& directory) {
+  if (const auto made = files.make_directory(directory); !made)
+    return system_failure("create directory " + directory.string(),
+                          made.error());
+  return {};
 }
 
 /// Removes a file that need not be there.
-stored<void> remove_file(const fs::path& file) {
-  if (::unlink(file.c_str()) != 0 && errno != ENOENT)
-    return system_failure("remove " + file.string());
+stored<void> remove_file(file_system& files, const fs::path& file) {
+  if (const auto gone = files.remove(file); !gone && gone.error() != ENOENT)
+    return system_failure("remove " + file.string(), gone.error());
   return {};
 }
 
-/// Writes all of `parts` at `offset`, in one call unless the system takes less.
-/// Returns 0 or the error number.
-int write_all(int fd, std::array<iovec, 2> parts, std::uint64_t offset) {
-  auto* part = parts.data();
-  auto* const end = part + parts.size();
-  while (part != end) {
-    if (part->iov_len == 0) {
-      ++part;
-      continue;
-    }
-    const auto n = ::pwritev(fd, part, static_cast<int>(end - part),
-                             static_cast<off_t>(offset));
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n <= 0)
-      return n == 0 ? EIO : errno;
-    offset += static_cast<std::uint64_t>(n);
-    auto left = static_cast<std::size_t>(n);
-    while (part != end && left >= part->iov_len)
-      left -= (part++)->iov_len;
-    if (part != end) {
-      part->iov_base = static_cast<char*>(part->iov_base) + left;
-      part->iov_len -= left;
-    }
-  }
-  return 0;
+/// Cuts off what stands behind the last whole record of a run.
+stored<void> cut_off_torn_tail(file_system& files, const fs::path& file,
+                               std::uint64_t size_bytes) {
+  const auto cut = files.open(file, open_mode::change)
+                     .and_then([&](const auto& out) -> io_result<void> {
+                       return out->truncate(size_bytes);
+                     });
+  if (!cut)
+    return system_failure("cut off torn tail of " + file.string(), cut.error());
+  return {};
 }
 
 iovec as_iovec(const std::byte* data, std::size_t size) {
@@ -138,31 +110,28 @@ std::string_view owner_of(std::string_view name) {
 }
 
 /// Names of the entries of a directory.
-stored<std::vector<std::string>> names_in(const fs::path& directory) {
-  std::error_code error;
-  std::vector<std::string> result;
-  auto i = fs::directory_iterator{directory, error};
-  for (; !error && i != fs::directory_iterator{}; i.increment(error))
-    result.push_back(i->path().filename().string());
-  if (error)
+stored<std::vector<std::string>> names_in(file_system& files,
+                                          const fs::path& directory) {
+  auto names = files.list(directory);
+  if (!names)
     return system_failure("list directory " + directory.string(),
-                          error.value());
-  return result;
+                          names.error());
+  return std::move(*names);
 }
 
-stored<unique_descriptor> lock(const fs::path& file) {
-  unique_descriptor fd{
-    ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, file_mode)};
-  if (fd.get() < 0)
-    return system_failure("open lock file " + file.string());
-  if (::flock(fd.get(), LOCK_EX | LOCK_NB) == 0)
-    return fd;
-  const auto error = errno;
-  if (error == EWOULDBLOCK)
+stored<std::unique_ptr<capture::file>> lock(file_system& files,
+                                            const fs::path& file) {
+  auto opened = files.open(file, open_mode::create);
+  if (!opened)
+    return system_failure("open lock file " + file.string(), opened.error());
+  const auto locked = (*opened)->lock();
+  if (locked)
+    return std::move(*opened);
+  if (locked.error() == EWOULDBLOCK)
     return store_failure(store_errc::unavailable,
                          "lock " + file.string()
                            + ": another edgecapd uses this directory");
-  return system_failure("lock " + file.string(), error);
+  return system_failure("lock " + file.string(), locked.error());
 }
 
 } // namespace
@@ -175,31 +144,33 @@ bool is_job_id(std::string_view x) {
 
 // -- opening ------------------------------------------------------------------
 
-savefile_store::savefile_store(options opts, unique_descriptor lock)
-  : options_(std::move(opts)), lock_(std::move(lock)) {}
+savefile_store::savefile_store(options opts,
+                               std::unique_ptr<capture::file> lock)
+  : options_(std::move(opts)), files_(*options_.files), lock_(std::move(lock)) {
+  // nop
+}
 
 savefile_store::~savefile_store() = default;
 
 stored<std::unique_ptr<savefile_store>> savefile_store::open(options opts) {
+  auto& files = *opts.files;
   const auto& root = opts.directory;
-  std::error_code error;
   if (root.has_parent_path())
-    fs::create_directories(root.parent_path(), error);
-  if (error)
-    return system_failure("create directory " + root.parent_path().string(),
-                          error.value());
-  if (auto made = make_directory(root); !made)
+    if (const auto made = files.make_directories(root.parent_path()); !made)
+      return system_failure("create directory " + root.parent_path().string(),
+                            made.error());
+  if (auto made = make_directory(files, root); !made)
     return tl::unexpected<store_error>{made.error()};
   // Before anything else is touched.
-  auto fd = lock(root / "lock");
-  if (!fd)
-    return tl::unexpected<store_error>{fd.error()};
+  auto held = lock(files, root / "lock");
+  if (!held)
+    return tl::unexpected<store_error>{held.error()};
   std::unique_ptr<savefile_store> result{
-    new savefile_store{std::move(opts), std::move(*fd)}};
+    new savefile_store{std::move(opts), std::move(*held)}};
   for (const auto* name : {"jobs", "savefiles"})
-    if (auto made = make_directory(result->directory() / name); !made)
+    if (auto made = make_directory(files, result->directory() / name); !made)
       return tl::unexpected<store_error>{made.error()};
-  if (auto synced = sync_directory(result->directory()); !synced)
+  if (auto synced = sync_directory(files, result->directory()); !synced)
     return tl::unexpected<store_error>{synced.error()};
   return result;
 }
@@ -221,23 +192,24 @@ stored<void> savefile_store::append(const std::string& id, std::uint32_t run,
   if (x.info.packets > 0 && x.info.link != batch.link())
     return store_failure(store_errc::unavailable,
                          what + ": its link type changed");
-  if (!x.fd)
-    if (auto opened = open_descriptor(id, run, x); !opened)
+  if (!x.out)
+    if (auto opened = open_for_writing(id, run, x); !opened)
       return opened;
   open_.splice(open_.end(), open_, x.use);
   const auto header = capture::savefile_header(
     batch.link(), run_snaplen_bytes, capture::time_precision::nanoseconds);
   const auto header_bytes = x.info.packets == 0 ? header.size() : 0;
-  const auto error = write_all(x.fd.get(),
-                               {as_iovec(header.data(), header_bytes),
-                                as_iovec(batch.data(), batch.size_bytes())},
-                               x.size_bytes);
-  if (error != 0) {
+  std::array<iovec, 2> parts{as_iovec(header.data(), header_bytes),
+                             as_iovec(batch.data(), batch.size_bytes())};
+  if (const auto written = capture::write_all(
+        *x.out, parts.data(), static_cast<int>(parts.size()), x.size_bytes);
+      !written) {
     // Should this fail too, the next batch overwrites the torn tail or the
     // seal cuts it off: `size_bytes` knows where the last whole record ends.
-    if (::ftruncate(x.fd.get(), static_cast<off_t>(x.size_bytes)) != 0)
-      close_descriptor(x);
-    return system_failure("write " + run_path(id, run).string(), error);
+    if (!x.out->truncate(x.size_bytes))
+      close_run(x);
+    return system_failure("write " + run_path(id, run).string(),
+                          written.error());
   }
   x.info.link = batch.link();
   if (!batch.ordered() || batch.first_time() < x.last_time)
@@ -265,10 +237,10 @@ stored<run_infos> savefile_store::adopt_runs(const std::string& id) {
     return store_failure(store_errc::unavailable,
                          "read runs of job " + id + ": invalid job id");
   const auto directory = runs_path(id);
-  std::error_code ignored; // What cannot be looked at cannot be listed either.
-  if (!fs::exists(fs::symlink_status(directory, ignored)))
+  if (const auto there = files_.status(directory);
+      !there && there.error() == ENOENT)
     return run_infos{};
-  const auto names = names_in(directory);
+  const auto names = names_in(files_, directory);
   if (!names)
     return tl::unexpected<store_error>{names.error()};
   for (const auto& name : *names)
@@ -281,15 +253,15 @@ stored<run_infos> savefile_store::adopt_runs(const std::string& id) {
 stored<void> savefile_store::adopt_run(const std::string& id,
                                        std::uint32_t run) {
   const auto file = run_path(id, run);
-  const auto found = capture::scan_run(file);
+  const auto found = capture::scan_run(files_, file);
   if (!found && found.error().code != capture::capture_errc::bad_savefile)
     return store_failure(store_errc::unavailable, found.error().message);
   // Not even a header, or nothing behind it: a crash at the first batch.
   if (!found || found->packets == 0)
-    return remove_file(file);
-  if (found->torn
-      && ::truncate(file.c_str(), static_cast<off_t>(found->whole_bytes)) != 0)
-    return system_failure("cut off torn tail of " + file.string());
+    return remove_file(files_, file);
+  if (found->torn)
+    if (auto cut = cut_off_torn_tail(files_, file, found->whole_bytes); !cut)
+      return cut;
   auto& x = runs_[id][run];
   x.info = {found->link, found->packets, found->captured_bytes, found->ordered};
   x.size_bytes = found->whole_bytes;
@@ -302,14 +274,12 @@ stored<void> savefile_store::drop_runs(const std::string& id) {
                          "remove runs of job " + id + ": invalid job id");
   if (const auto i = runs_.find(id); i != runs_.end()) {
     for (auto& [run, x] : i->second)
-      close_descriptor(x);
+      close_run(x);
     runs_.erase(i);
   }
-  std::error_code error;
   const auto directory = runs_path(id);
-  fs::remove_all(directory, error);
-  if (error)
-    return system_failure("remove " + directory.string(), error.value());
+  if (const auto gone = files_.remove_tree(directory); !gone)
+    return system_failure("remove " + directory.string(), gone.error());
   return {};
 }
 
@@ -344,7 +314,8 @@ savefile_store::open_merge(const std::string& id,
     opts.pcapng = part_path(id, savefile_format::pcapng);
   opts.snaplen_bytes = run_snaplen_bytes;
   opts.precision = precision;
-  auto opened = capture::merge::open(std::move(in_order), std::move(opts));
+  auto opened
+    = capture::merge::open(files_, std::move(in_order), std::move(opts));
   if (!opened)
     return store_failure(store_errc::unavailable, opened.error().message);
   return std::move(*opened);
@@ -360,17 +331,22 @@ savefile_store::link_only_run(const std::string& id) {
   const auto run = all.begin()->first;
   const auto file = run_path(id, run);
   const auto part = part_path(id, savefile_format::pcap);
-  if (auto removed = remove_file(part); !removed)
+  if (auto removed = remove_file(files_, part); !removed)
     return tl::unexpected<store_error>{removed.error()};
-  const unique_descriptor fd{
-    ::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)};
-  if (!fd || ::fsync(fd.get()) != 0)
-    return system_failure("sync " + file.string());
-  if (::link(file.c_str(), part.c_str()) == 0)
+  const auto synced
+    = files_.open(file, open_mode::read).and_then([](const auto& in) {
+        return in->sync();
+      });
+  if (!synced)
+    return system_failure("sync " + file.string(), synced.error());
+  const auto linked = files_.link(file, part);
+  if (linked)
     return runs_.at(id).at(run).size_bytes;
-  if (errno == EPERM || errno == EOPNOTSUPP || errno == EMLINK)
+  const auto error = linked.error();
+  if (error == EPERM || error == EOPNOTSUPP || error == EMLINK)
     return std::nullopt;
-  return system_failure("link " + file.string() + " to " + part.string());
+  return system_failure("link " + file.string() + " to " + part.string(),
+                        error);
 }
 
 stored<void> savefile_store::publish(const std::string& id, bool pcapng) {
@@ -380,16 +356,19 @@ stored<void> savefile_store::publish(const std::string& id, bool pcapng) {
   for (const auto format : formats) {
     const auto from = part_path(id, format);
     const auto to = savefile_path(id, format);
-    if (::chmod(from.c_str(), file_mode) != 0
-        || ::rename(from.c_str(), to.c_str()) != 0)
-      return system_failure("rename " + from.string() + " to " + to.string());
+    auto renamed = files_.protect(from);
+    if (renamed)
+      renamed = files_.rename(from, to);
+    if (!renamed)
+      return system_failure("rename " + from.string() + " to " + to.string(),
+                            renamed.error());
   }
-  return sync_directory(directory() / "savefiles");
+  return sync_directory(files_, directory() / "savefiles");
 }
 
 stored<void> savefile_store::discard_parts(const std::string& id) {
   for (const auto format : {savefile_format::pcap, savefile_format::pcapng})
-    if (auto removed = remove_file(part_path(id, format)); !removed)
+    if (auto removed = remove_file(files_, part_path(id, format)); !removed)
       return removed;
   return {};
 }
@@ -405,13 +384,10 @@ fs::path savefile_store::savefile_path(const std::string& id,
 stored<std::uint64_t> savefile_store::size_of(const std::string& id,
                                               savefile_format format) const {
   const auto file = savefile_path(id, format);
-  struct stat status {};
-  if (::lstat(file.c_str(), &status) == 0)
-    return S_ISREG(status.st_mode) ? static_cast<std::uint64_t>(status.st_size)
-                                   : std::uint64_t{0};
-  if (errno == ENOENT)
-    return std::uint64_t{0};
-  return system_failure("look at " + file.string());
+  const auto found = files_.status(file);
+  if (!found && found.error() != ENOENT)
+    return system_failure("look at " + file.string(), found.error());
+  return found && found->kind == file_kind::regular ? found->size_bytes : 0;
 }
 
 stored<savefile> savefile_store::open_savefile(const std::string& id,
@@ -420,18 +396,24 @@ stored<savefile> savefile_store::open_savefile(const std::string& id,
   if (!is_job_id(id))
     return store_failure(store_errc::unavailable,
                          "open savefile of job " + id + ": invalid job id");
-  unique_descriptor fd{::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)};
-  struct stat status {};
-  if (fd.get() < 0 || ::fstat(fd.get(), &status) != 0)
-    return system_failure("open savefile " + file.string());
+  const auto failed = [&](int error) {
+    return system_failure("open savefile " + file.string(), error);
+  };
+  const auto in = files_.open(file, open_mode::read);
+  if (!in)
+    return failed(in.error());
+  const auto status = (*in)->status();
+  if (!status)
+    return failed(status.error());
+  auto descriptor = (*in)->release();
+  if (!descriptor)
+    return failed(descriptor.error());
   savefile result;
-  result.size_bytes = static_cast<std::uint64_t>(status.st_size);
-  const auto modified_ns = std::int64_t{status.st_mtim.tv_sec} * 1'000'000'000
-                           + status.st_mtim.tv_nsec;
+  result.size_bytes = status->size_bytes;
   result.etag = id + (format == savefile_format::pcap ? "-pcap-" : "-pcapng-")
                 + std::to_string(result.size_bytes) + "-"
-                + std::to_string(modified_ns);
-  result.descriptor = share(std::move(fd));
+                + std::to_string(status->modified_ns);
+  result.descriptor = share(std::move(*descriptor));
   return result;
 }
 
@@ -440,13 +422,13 @@ stored<void> savefile_store::remove_savefile(const std::string& id,
   if (!is_job_id(id))
     return store_failure(store_errc::unavailable,
                          "remove savefile of job " + id + ": invalid job id");
-  return remove_file(savefile_path(id, format));
+  return remove_file(files_, savefile_path(id, format));
 }
 
 // -- upkeep -------------------------------------------------------------------
 
 stored<std::vector<std::string>> savefile_store::jobs_with_runs() const {
-  auto names = names_in(directory() / "jobs");
+  auto names = names_in(files_, directory() / "jobs");
   if (names)
     names->erase(std::remove_if(names->begin(), names->end(),
                                 [](const auto& x) { return !is_job_id(x); }),
@@ -455,7 +437,7 @@ stored<std::vector<std::string>> savefile_store::jobs_with_runs() const {
 }
 
 stored<std::vector<std::string>> savefile_store::jobs_with_files() const {
-  auto names = names_in(directory() / "savefiles");
+  auto names = names_in(files_, directory() / "savefiles");
   if (!names)
     return names;
   std::set<std::string> result;
@@ -466,10 +448,11 @@ stored<std::vector<std::string>> savefile_store::jobs_with_files() const {
 }
 
 stored<std::uint64_t> savefile_store::free_bytes() const {
-  struct statvfs status {};
-  if (::statvfs(directory().c_str(), &status) != 0)
-    return system_failure("ask for free space of " + directory().string());
-  return std::uint64_t{status.f_bavail} * status.f_frsize;
+  const auto left = files_.free_bytes(directory());
+  if (!left)
+    return system_failure("ask for free space of " + directory().string(),
+                          left.error());
+  return *left;
 }
 
 const fs::path& savefile_store::directory() const {
@@ -494,26 +477,26 @@ fs::path savefile_store::part_path(const std::string& id,
   return savefile_path(id, format) += ".part";
 }
 
-stored<void> savefile_store::open_descriptor(const std::string& id,
-                                             std::uint32_t run, open_run& x) {
+stored<void> savefile_store::open_for_writing(const std::string& id,
+                                              std::uint32_t run, open_run& x) {
   if (open_.size() >= options_.max_open_runs)
-    close_descriptor(*open_.front());
+    close_run(*open_.front());
   if (x.info.packets == 0)
-    if (auto made = make_directory(runs_path(id)); !made)
+    if (auto made = make_directory(files_, runs_path(id)); !made)
       return made;
-  const auto file = run_path(id, run);
-  x.fd = unique_descriptor{::open(
-    file.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, file_mode)};
-  if (!x.fd)
-    return system_failure("open " + file.string());
+  const auto path = run_path(id, run);
+  auto opened = files_.open(path, open_mode::create);
+  if (!opened)
+    return system_failure("open " + path.string(), opened.error());
+  x.out = std::move(*opened);
   x.use = open_.insert(open_.end(), &x);
   return {};
 }
 
-void savefile_store::close_descriptor(open_run& x) {
-  if (!x.fd)
+void savefile_store::close_run(open_run& x) {
+  if (!x.out)
     return;
-  x.fd = {};
+  x.out = nullptr;
   open_.erase(x.use);
 }
 
@@ -523,24 +506,24 @@ stored<void> savefile_store::cut_off_torn_tails(const std::string& id) {
     return {};
   for (auto& [run, x] : i->second) {
     // The job takes no more packets: its descriptors are free for others.
-    close_descriptor(x);
+    close_run(x);
     const auto file = run_path(id, run);
     if (x.info.packets == 0) {
-      if (auto removed = remove_file(file); !removed)
+      if (auto removed = remove_file(files_, file); !removed)
         return removed;
       continue;
     }
-    struct stat status {};
-    if (::stat(file.c_str(), &status) != 0)
-      return system_failure("look at " + file.string());
-    const auto size = static_cast<off_t>(x.size_bytes);
-    if (status.st_size < size)
+    const auto found = files_.status(file);
+    if (!found)
+      return system_failure("look at " + file.string(), found.error());
+    if (found->size_bytes < x.size_bytes)
       return store_failure(store_errc::damaged,
                            "merge " + file.string() + ": it has lost "
-                             + std::to_string(size - status.st_size)
+                             + std::to_string(x.size_bytes - found->size_bytes)
                              + " bytes");
-    if (status.st_size > size && ::truncate(file.c_str(), size) != 0)
-      return system_failure("cut off torn tail of " + file.string());
+    if (found->size_bytes > x.size_bytes)
+      if (auto cut = cut_off_torn_tail(files_, file, x.size_bytes); !cut)
+        return cut;
   }
   return {};
 }

@@ -2,9 +2,10 @@
 
 #include "actors/job_types.hpp"
 #include "actors/store_error.hpp"
-#include "capture/descriptor.hpp"
+#include "capture/file_system.hpp"
 #include "capture/merge.hpp"
 #include "capture/packet_batch.hpp"
+#include "capture/posix_file_system.hpp"
 #include "capture/savefile.hpp"
 
 #include <cstddef>
@@ -50,6 +51,8 @@ public:
     /// Runs that are kept open for writing, >= 1. Further ones are reopened
     /// for each batch, least recently used first.
     std::size_t max_open_runs = 256;
+    /// Where the directory is; not owned, never null.
+    capture::file_system* files = &capture::posix_files();
   };
 
   /// Creates the directories that are missing and locks the root. Fails if
@@ -133,30 +136,31 @@ public:
   const std::filesystem::path& directory() const;
 
 private:
-  /// A run, with its descriptor while that is open.
+  /// A run, with its file while that is open.
   struct open_run {
     run_info info;
-    capture::unique_descriptor fd;
+    std::unique_ptr<capture::file> out;
     std::uint64_t size_bytes = 0;       ///< Up to the last whole record.
     unix_ns last_time = 0;              ///< Of the youngest record so far.
-    std::list<open_run*>::iterator use; ///< In `open_`, while `fd` is open.
+    std::list<open_run*>::iterator use; ///< In `open_`, while `out` is.
   };
 
-  savefile_store(options opts, capture::unique_descriptor lock);
+  savefile_store(options opts, std::unique_ptr<capture::file> lock);
 
   std::filesystem::path runs_path(const std::string& id) const;
   std::filesystem::path run_path(const std::string& id,
                                  std::uint32_t run) const;
   std::filesystem::path part_path(const std::string& id,
                                   savefile_format format) const;
-  stored<void> open_descriptor(const std::string& id, std::uint32_t run,
-                               open_run& x);
-  void close_descriptor(open_run& x);
+  stored<void> open_for_writing(const std::string& id, std::uint32_t run,
+                                open_run& x);
+  void close_run(open_run& x);
   stored<void> cut_off_torn_tails(const std::string& id);
   stored<void> adopt_run(const std::string& id, std::uint32_t run);
 
   const options options_;
-  const capture::unique_descriptor lock_;
+  capture::file_system& files_;
+  const std::unique_ptr<capture::file> lock_; ///< Held while it is open.
   std::unordered_map<std::string, std::map<std::uint32_t, open_run>> runs_;
   std::list<open_run*> open_; ///< Runs that are open, last used last.
 };

@@ -36,10 +36,9 @@ std::string why_failed(const job_record& x) {
 /// Files without a row are removed at start-up, but not all of them: an index
 /// that vanished must not take the savefiles with it.
 stored<void> check_index_present(const savefile_store& store,
+                                 capture::file_system& disk,
                                  const std::filesystem::path& index) {
-  std::error_code error;
-  const auto size = std::filesystem::file_size(index, error);
-  if (!error && size > 0)
+  if (const auto found = disk.status(index); found && found->size_bytes > 0)
     return {};
   const auto files = store.jobs_with_files();
   if (!files)
@@ -56,13 +55,15 @@ stored<void> check_index_present(const savefile_store& store,
 
 stored<storage_parts> open_parts(const storage_options& options) {
   storage_parts result;
-  auto store = savefile_store::open({options.directory, options.max_open_runs});
+  auto store = savefile_store::open(
+    {options.directory, options.max_open_runs, options.files});
   if (!store)
     return tl::unexpected<store_error>{store.error()};
   const auto file = options.directory / "index.sqlite";
-  if (auto present = check_index_present(**store, file); !present)
+  if (auto present = check_index_present(**store, *options.files, file);
+      !present)
     return tl::unexpected<store_error>{present.error()};
-  auto index = job_index::open(file);
+  auto index = job_index::open(file, *options.files, options.index_vfs);
   if (!index)
     return tl::unexpected<store_error>{index.error()};
   result.index = std::move(*index);
@@ -96,6 +97,8 @@ caf::error validate(const storage_options& options) {
     return bad("max_open_runs is 0");
   if (!options.wall_clock)
     return bad("no clock");
+  if (!options.files)
+    return bad("no file system");
   return caf::none;
 }
 

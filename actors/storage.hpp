@@ -4,6 +4,7 @@
 #include "actors/interfaces.hpp"
 #include "actors/seal.hpp"
 #include "actors/store_error.hpp"
+#include "capture/posix_file_system.hpp"
 #include "capture/savefile.hpp"
 
 #include <caf/error.hpp>
@@ -45,6 +46,10 @@ struct storage_options {
   std::size_t max_open_runs = 256;
   /// Now, for the end of jobs and their age; the actor clock has no date.
   std::function<unix_ns()> wall_clock;
+  /// Where the directory is; not owned, never null.
+  capture::file_system* files = &capture::posix_files();
+  /// Name of the SQLite VFS over the same place; empty for SQLite's own.
+  std::string index_vfs;
   /// Makes steps fail, for tests and simulation; empty in production.
   fault_plan faults;
 };

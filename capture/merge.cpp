@@ -76,10 +76,11 @@ expected<link_type> common_link(const std::vector<merge_input>& inputs,
 }
 
 /// Opens an input and looks at its first record; empty if it has none.
-expected<std::optional<run_reader>> open_input(const merge_input& input) {
+expected<std::optional<run_reader>> open_input(file_system& files,
+                                               const merge_input& input) {
   if (input.run.empty())
     return std::nullopt;
-  auto reader = run_reader::open(input.run);
+  auto reader = run_reader::open(files, input.run);
   if (!reader)
     return failure(reader.error());
   if (reader->header().link != input.link)
@@ -390,11 +391,12 @@ private:
 
 } // namespace
 
-expected<std::unique_ptr<merge>> merge::open(std::vector<merge_input> inputs,
+expected<std::unique_ptr<merge>> merge::open(file_system& files,
+                                             std::vector<merge_input> inputs,
                                              merge_options options) {
   std::vector<merge_source> sources;
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    auto opened = open_input(inputs[i]);
+    auto opened = open_input(files, inputs[i]);
     if (!opened)
       return failure(opened.error());
     if (*opened)
@@ -409,12 +411,12 @@ expected<std::unique_ptr<merge>> merge::open(std::vector<merge_input> inputs,
   const auto link = common_link(inputs, sources);
   if (!link)
     return failure(link.error());
-  auto pcap = output_file::create(options.pcap);
+  auto pcap = output_file::create(files, options.pcap);
   if (!pcap)
     return failure(pcap.error());
   std::optional<output_file> pcapng;
   if (!options.pcapng.empty()) {
-    auto created = output_file::create(options.pcapng);
+    auto created = output_file::create(files, options.pcapng);
     if (!created)
       return failure(created.error());
     pcapng = std::move(*created);

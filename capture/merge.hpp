@@ -1,6 +1,7 @@
 #pragma once
 
 #include "capture/capture_error.hpp"
+#include "capture/file_system.hpp"
 #include "capture/packet_batch.hpp"
 #include "capture/savefile.hpp"
 
@@ -64,7 +65,8 @@ public:
   /// Opens inputs and outputs. Fails with `unsupported_link_type` if mixed
   /// inputs cannot become LINUX_SLL2, with `bad_savefile` if an input is no run
   /// or not of the link type that it should be, with `io` otherwise.
-  static expected<std::unique_ptr<merge>> open(std::vector<merge_input> inputs,
+  static expected<std::unique_ptr<merge>> open(file_system& files,
+                                               std::vector<merge_input> inputs,
                                                merge_options options);
 
   virtual ~merge() = default;

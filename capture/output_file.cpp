@@ -1,8 +1,5 @@
 #include "capture/output_file.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <system_error>
 #include <utility>
@@ -10,8 +7,6 @@
 namespace edgecap::capture {
 
 namespace {
-
-constexpr mode_t file_mode = 0640;
 
 capture_error system_error(const char* what, const std::string& name,
                            int error) {
@@ -21,25 +16,25 @@ capture_error system_error(const char* what, const std::string& name,
 
 } // namespace
 
-output_file::output_file(unique_descriptor fd, std::string name)
-  : fd_(std::move(fd)), name_(std::move(name)), buffer_(buffer_bytes) {
+output_file::output_file(std::unique_ptr<file> out, std::string name)
+  : out_(std::move(out)), name_(std::move(name)), buffer_(buffer_bytes) {
   // nop
 }
 
-expected<output_file> output_file::create(const std::filesystem::path& file) {
-  unique_descriptor fd{
-    ::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, file_mode)};
-  if (!fd)
+expected<output_file> output_file::create(file_system& files,
+                                          const std::filesystem::path& path) {
+  auto out = files.open(path, open_mode::replace);
+  if (!out)
     return tl::unexpected<capture_error>{
-      system_error("create", file.string(), errno)};
-  return output_file{std::move(fd), file.string()};
+      system_error("create", path.string(), out.error())};
+  return output_file{std::move(*out), path.string()};
 }
 
 void output_file::append_slowly(const std::byte* data, std::size_t size_bytes) {
   flush();
   if (size_bytes > buffer_.size()) {
     // Larger than the buffer: there is nothing to collect.
-    write_all(data, size_bytes, flushed_);
+    write(data, size_bytes, flushed_);
     flushed_ += size_bytes;
     return;
   }
@@ -50,7 +45,7 @@ void output_file::append_slowly(const std::byte* data, std::size_t size_bytes) {
 void output_file::patch(std::uint64_t offset, const void* data,
                         std::size_t size_bytes) {
   flush();
-  write_all(static_cast<const std::byte*>(data), size_bytes, offset);
+  write(static_cast<const std::byte*>(data), size_bytes, offset);
 }
 
 expected<void> output_file::status() const {
@@ -62,38 +57,32 @@ expected<void> output_file::status() const {
 
 expected<void> output_file::finish() {
   flush();
-  if (!failed() && ::fsync(fd_.get()) != 0)
-    fail_with("sync", errno);
-  // The descriptor is gone even if close(2) complains.
-  if (const auto fd = fd_.release();
-      fd >= 0 && ::close(fd) != 0 && !failed() && errno != EINTR)
-    fail_with("close", errno);
+  const auto out = std::exchange(out_, nullptr);
+  if (!out)
+    return status();
+  if (!failed())
+    if (const auto synced = out->sync(); !synced)
+      fail_with("sync", synced.error());
+  if (const auto closed = out->close();
+      !closed && !failed() && closed.error() != EINTR)
+    fail_with("close", closed.error());
   return status();
 }
 
 void output_file::flush() {
   const auto size = std::exchange(used_, 0);
-  write_all(buffer_.data(), size, flushed_);
+  write(buffer_.data(), size, flushed_);
   flushed_ += size;
 }
 
-void output_file::write_all(const std::byte* data, std::size_t size_bytes,
-                            std::uint64_t offset) {
-  while (size_bytes > 0 && !failed()) {
-    const auto n
-      = ::pwrite(fd_.get(), data, size_bytes, static_cast<off_t>(offset));
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n <= 0) {
-      // 0 is no error to the system, but it would be an endless loop to us.
-      fail_with("write", n < 0 ? errno : EIO);
-      return;
-    }
-    const auto taken = static_cast<std::size_t>(n);
-    data += taken;
-    size_bytes -= taken;
-    offset += taken;
-  }
+void output_file::write(const std::byte* data, std::size_t size_bytes,
+                        std::uint64_t offset) {
+  if (size_bytes == 0 || failed())
+    return;
+  // iovec serves reads as well, hence its pointer to non-const.
+  iovec part{const_cast<std::byte*>(data), size_bytes};
+  if (const auto written = write_all(*out_, &part, 1, offset); !written)
+    fail_with("write", written.error());
 }
 
 void output_file::fail_with(const char* what, int error) {

@@ -1,12 +1,13 @@
 #pragma once
 
 #include "capture/capture_error.hpp"
-#include "capture/descriptor.hpp"
+#include "capture/file_system.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -19,9 +20,10 @@ class output_file {
 public:
   static constexpr std::size_t buffer_bytes = 256u << 10;
 
-  /// Creates `file`, for its owner to write and its group to read, or empties
+  /// Creates a file, for its owner to write and its group to read, or empties
   /// it.
-  static expected<output_file> create(const std::filesystem::path& file);
+  static expected<output_file> create(file_system& files,
+                                      const std::filesystem::path& path);
 
   /// Appends `size_bytes` bytes.
   void append(const void* data, std::size_t size_bytes) {
@@ -52,19 +54,19 @@ public:
   expected<void> finish();
 
 private:
-  output_file(unique_descriptor fd, std::string name);
+  output_file(std::unique_ptr<file> out, std::string name);
 
   void append_slowly(const std::byte* data, std::size_t size_bytes);
   void flush();
 
-  /// Writes all of it at `offset`, however often the system takes a part only.
-  void write_all(const std::byte* data, std::size_t size_bytes,
-                 std::uint64_t offset);
+  /// Writes all of it at `offset`.
+  void write(const std::byte* data, std::size_t size_bytes,
+             std::uint64_t offset);
 
   void fail_with(const char* what, int error);
 
-  unique_descriptor fd_;
-  std::string name_; ///< For errors.
+  std::unique_ptr<file> out_; ///< None after `finish`.
+  std::string name_;          ///< For errors.
   std::vector<std::byte> buffer_;
   std::size_t used_ = 0;      ///< Bytes in `buffer_`.
   std::uint64_t flushed_ = 0; ///< Bytes that are past `buffer_`.

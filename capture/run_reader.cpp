@@ -1,8 +1,5 @@
 #include "capture/run_reader.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <limits>
@@ -21,16 +18,17 @@ tl::unexpected<capture_error> read_failure(const char* what,
 
 } // namespace
 
-run_reader::run_reader(unique_descriptor fd, std::string name)
-  : fd_(std::move(fd)), name_(std::move(name)), buffer_(buffer_bytes) {
+run_reader::run_reader(std::unique_ptr<file> in, std::string name)
+  : in_(std::move(in)), name_(std::move(name)), buffer_(buffer_bytes) {
   // nop
 }
 
-expected<run_reader> run_reader::open(const std::filesystem::path& file) {
-  unique_descriptor fd{::open(file.c_str(), O_RDONLY | O_CLOEXEC)};
-  if (!fd)
-    return read_failure("open", file.string(), errno);
-  run_reader result{std::move(fd), file.string()};
+expected<run_reader> run_reader::open(file_system& files,
+                                      const std::filesystem::path& path) {
+  auto in = files.open(path, open_mode::read);
+  if (!in)
+    return read_failure("open", path.string(), in.error());
+  run_reader result{std::move(*in), path.string()};
   if (auto read = result.read_header(); !read)
     return tl::unexpected<capture_error>{read.error()};
   return result;
@@ -100,18 +98,17 @@ expected<void> run_reader::read_more(std::size_t needed_bytes) {
     at_end_ = true;
     return {};
   }
-  ssize_t got = 0;
-  do
-    got = ::pread(fd_.get(), buffer_.data() + end_,
-                  std::min(limit, buffer_.size() - end_),
-                  static_cast<off_t>(read_offset_));
-  while (got < 0 && errno == EINTR);
-  if (got < 0)
-    return read_failure("read", name_, errno);
-  if (got == 0)
+  auto* const into = buffer_.data() + end_;
+  const auto room = std::min(limit, buffer_.size() - end_);
+  auto got = in_->read(into, room, read_offset_);
+  while (!got && got.error() == EINTR)
+    got = in_->read(into, room, read_offset_);
+  if (!got)
+    return read_failure("read", name_, got.error());
+  if (*got == 0)
     at_end_ = true;
-  end_ += static_cast<std::size_t>(got);
-  read_offset_ += static_cast<std::size_t>(got);
+  end_ += *got;
+  read_offset_ += *got;
   return {};
 }
 

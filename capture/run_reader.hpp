@@ -1,7 +1,7 @@
 #pragma once
 
 #include "capture/capture_error.hpp"
-#include "capture/descriptor.hpp"
+#include "capture/file_system.hpp"
 #include "capture/packet_batch.hpp"
 #include "capture/savefile.hpp"
 
@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -30,7 +31,8 @@ public:
 
   /// Opens a run and reads its header. Fails with `io` if it cannot be read,
   /// with `bad_savefile` if its header is not that of a run.
-  static expected<run_reader> open(const std::filesystem::path& file);
+  static expected<run_reader> open(file_system& files,
+                                   const std::filesystem::path& path);
 
   const run_header& header() const {
     return header_;
@@ -82,7 +84,7 @@ public:
   void follow(std::vector<record_place> order);
 
 private:
-  run_reader(unique_descriptor fd, std::string name);
+  run_reader(std::unique_ptr<file> in, std::string name);
 
   expected<void> read_header();
 
@@ -92,7 +94,7 @@ private:
   /// Bytes that may be read from `read_offset_` on in one go.
   std::size_t readable();
 
-  unique_descriptor fd_;
+  std::unique_ptr<file> in_;
   std::string name_; ///< For errors.
   run_header header_;
   std::vector<std::byte> buffer_;

@@ -54,8 +54,9 @@ bool plausible(const record_header& x) {
          && x.nanoseconds < 1'000'000'000 && x.original_length > 0;
 }
 
-expected<run_summary> scan_run(const std::filesystem::path& file) {
-  auto reader = run_reader::open(file);
+expected<run_summary> scan_run(file_system& files,
+                               const std::filesystem::path& path) {
+  auto reader = run_reader::open(files, path);
   if (!reader)
     return tl::unexpected<capture_error>{reader.error()};
   run_summary result;

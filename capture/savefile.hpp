@@ -1,6 +1,7 @@
 #pragma once
 
 #include "capture/capture_error.hpp"
+#include "capture/file_system.hpp"
 #include "capture/packet_batch.hpp"
 
 #include <array>
@@ -58,6 +59,7 @@ struct run_summary {
 /// tail is no error: that is what a crash leaves. Fails with `bad_savefile` if
 /// not even the header is whole, with `io` if it cannot be read. Takes the
 /// memory of one buffer, whatever the file says.
-expected<run_summary> scan_run(const std::filesystem::path& file);
+expected<run_summary> scan_run(file_system& files,
+                               const std::filesystem::path& path);
 
 } // namespace edgecap::capture

@@ -1,4 +1,5 @@
 #include "actors/storage.hpp"
+#include "capture/posix_file_system.hpp"
 #include "capture/savefile.hpp"
 #include "tests/support/engine_fixture.hpp"
 #include "tests/support/temp_directory.hpp"
@@ -41,8 +42,9 @@ protected:
     EXPECT_TRUE(file) << failure_of(file).text;
     if (!file)
       return {};
+    capture::posix_file_system files{capture::symbolic_links::followed};
     const auto path = "/proc/self/fd/" + std::to_string(*file->descriptor);
-    const auto summary = capture::scan_run(path);
+    const auto summary = capture::scan_run(files, path);
     EXPECT_TRUE(summary) << summary.error().message;
     EXPECT_FALSE(summary->torn);
     EXPECT_EQ(summary->whole_bytes, file->size_bytes);

@@ -428,6 +428,16 @@ TEST_F(SavefileStoreTest, FollowsNoLinkOutOfItsDirectory) {
   EXPECT_EQ(read_file(directory.path() / "secret"), "secret");
 }
 
+TEST_F(SavefileStoreTest, AdoptsNoRunThatIsALink) {
+  append(0, 1, 1, other_id);
+  const auto torn = read_file(run_file(0, other_id)) + "torn";
+  write_file(directory.path() / "secret", torn);
+  fs::create_directories(root() / "jobs" / id);
+  fs::create_symlink(directory.path() / "secret", run_file(0));
+  EXPECT_FALSE(store->adopt_runs(id));
+  EXPECT_EQ(read_file(directory.path() / "secret"), torn);
+}
+
 TEST_F(SavefileStoreTest, SaysWhichSavefileIsMissing) {
   const auto opened = store->open_savefile(id, savefile_format::pcapng);
   ASSERT_FALSE(opened);

@@ -3,6 +3,7 @@
 // tcpdump and tshark, which the tests require.
 
 #include "capture/merge.hpp"
+#include "capture/posix_file_system.hpp"
 #include "tests/support/packets.hpp"
 #include "tests/support/runs.hpp"
 #include "tests/support/savefile_reader.hpp"
@@ -141,7 +142,7 @@ protected:
   /// Merges to the end; returns the error's text if it fails.
   expected<merge_result> run_merge(std::vector<merge_input> inputs,
                                    std::size_t budget = everything) const {
-    auto opened = merge::open(std::move(inputs), options);
+    auto opened = merge::open(posix_files(), std::move(inputs), options);
     if (!opened)
       return tl::unexpected<capture_error>{opened.error()};
     for (;;) {
@@ -530,7 +531,7 @@ TEST_F(MergeTest, WorksInSlices) {
   std::uint64_t size = 0;
   for (const auto& x : inputs)
     size += x.run.empty() ? 0 : fs::file_size(x.run);
-  auto opened = merge::open(inputs, options);
+  auto opened = merge::open(posix_files(), inputs, options);
   ASSERT_TRUE(opened);
   constexpr std::size_t budget = 10'000, largest = 60'000 + 16;
   std::uint64_t steps = 0;
@@ -622,7 +623,7 @@ TEST_F(MergeTest, ReportsAFullDiskAndStaysFailed) {
       options = {pcap, "/dev/full", 100, time_precision::nanoseconds};
     else
       options.pcap = "/dev/full";
-    auto opened = merge::open(inputs, options);
+    auto opened = merge::open(posix_files(), inputs, options);
     ASSERT_TRUE(opened);
     const capture_error full{capture_errc::io,
                              "write /dev/full: No space left on device"};
@@ -674,7 +675,7 @@ TEST_F(MergeTest, LeavesNothingOpenWhenAbandoned) {
   options.pcapng = pcapng;
   const auto before = descriptors();
   for (const auto budget : {std::size_t{0}, std::size_t{100'000}, everything}) {
-    auto opened = merge::open(inputs, options);
+    auto opened = merge::open(posix_files(), inputs, options);
     ASSERT_TRUE(opened);
     ASSERT_TRUE((*opened)->step(budget));
     if (budget == 0) {

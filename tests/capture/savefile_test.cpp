@@ -1,3 +1,4 @@
+#include "capture/posix_file_system.hpp"
 #include "capture/run_reader.hpp"
 #include "capture/savefile.hpp"
 #include "tests/support/runs.hpp"
@@ -27,7 +28,7 @@ class SavefileTest : public testing::Test {
 protected:
   expected<run_summary> scan(const std::string& content) {
     test::write_file(file, content);
-    return scan_run(file);
+    return scan_run(posix_files(), file);
   }
 
   test::temp_directory directory;
@@ -132,7 +133,7 @@ TEST_F(SavefileTest, ScanStopsAtOnceInAHugeHole) {
   const auto whole = test::run_bytes(link_type::ethernet, {record(1, 3)});
   test::write_file(file, whole);
   std::filesystem::resize_file(file, std::uintmax_t{1} << 40);
-  const auto found = scan_run(file);
+  const auto found = scan_run(posix_files(), file);
   ASSERT_TRUE(found);
   EXPECT_EQ(found->whole_bytes, whole.size());
   EXPECT_TRUE(found->torn);
@@ -162,13 +163,13 @@ TEST_F(SavefileTest, ScanRefusesOtherFiles) {
 }
 
 TEST_F(SavefileTest, ScanSaysWhatTheSystemSays) {
-  const auto missing = scan_run(directory / "missing");
+  const auto missing = scan_run(posix_files(), directory / "missing");
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().code, capture_errc::io);
   EXPECT_EQ(missing.error().message, "open run "
                                        + (directory / "missing").string()
                                        + ": No such file or directory");
-  const auto not_a_file = scan_run(file.parent_path());
+  const auto not_a_file = scan_run(posix_files(), file.parent_path());
   ASSERT_FALSE(not_a_file);
   EXPECT_EQ(not_a_file.error().code, capture_errc::io);
   EXPECT_THAT(not_a_file.error().message, HasSubstr("Is a directory"));
@@ -189,7 +190,7 @@ TEST_F(SavefileTest, ReaderFollowsAnyOrder) {
   }
   test::write_file(file, test::run_bytes(link_type::raw, records));
   for (int round = 0; round < 3; ++round) {
-    auto reader = run_reader::open(file);
+    auto reader = run_reader::open(posix_files(), file);
     ASSERT_TRUE(reader);
     reader->follow(places);
     for (const auto& place : places) {

@@ -10,6 +10,7 @@
 
 #include "capture/merge.hpp"
 #include "capture/output_file.hpp"
+#include "capture/posix_file_system.hpp"
 #include "tests/bench/capture/profile.hpp"
 
 #include <array>
@@ -44,6 +45,9 @@ T value_of(expected<T> x) {
     return std::move(*x);
 }
 
+/// Its user names the files.
+posix_file_system files{symbolic_links::followed};
+
 void say(std::uint64_t packets) {
   std::printf(R"({"packets": %llu})"
               "\n",
@@ -57,10 +61,11 @@ void make(const std::string& prefix, std::size_t runs, std::uint64_t bytes,
   const auto lengths = bench::lengths_of(profile);
   const auto header = savefile_header(link_type::ethernet, max_captured_length,
                                       time_precision::nanoseconds);
-  std::vector<output_file> files;
+  std::vector<output_file> outputs;
   for (std::size_t i = 0; i < runs; ++i) {
-    files.push_back(value_of(output_file::create(prefix + std::to_string(i))));
-    files.back().append(header.data(), header.size());
+    outputs.push_back(
+      value_of(output_file::create(files, prefix + std::to_string(i))));
+    outputs.back().append(header.data(), header.size());
   }
   std::mt19937_64 random{1}; // The same runs each time.
   std::array<std::byte, bench::largest_frame> frame{};
@@ -69,7 +74,7 @@ void make(const std::string& prefix, std::size_t runs, std::uint64_t bytes,
   for (std::uint64_t written = 0; written < bytes; ++number) {
     const auto draw = random();
     const auto length = lengths[number % lengths.size()];
-    auto& file = files[draw % runs];
+    auto& file = outputs[draw % runs];
     // 0 to 127 ns apart: each run in its order, neighbours now and then alike.
     time += static_cast<unix_ns>(draw >> 57);
     std::memcpy(frame.data(), &number, sizeof number);
@@ -78,7 +83,7 @@ void make(const std::string& prefix, std::size_t runs, std::uint64_t bytes,
     file.append(frame.data(), length);
     written += sizeof record + length;
   }
-  for (auto& file : files)
+  for (auto& file : outputs)
     value_of(file.finish());
   say(number);
 }
@@ -91,7 +96,7 @@ void merge_all(const std::string& file, char** runs) {
   }
   merge_options options;
   options.pcap = file;
-  const auto merge = value_of(merge::open(std::move(inputs), options));
+  const auto merge = value_of(merge::open(files, std::move(inputs), options));
   while (!value_of(merge->step(slice_bytes)))
     continue;
   say(merge->result().packets);

@@ -1,6 +1,7 @@
 // Any bytes as a run, the file that a crash may leave torn: the scan, the
 // reader and the merge must agree on what is whole in it.
 #include "capture/merge.hpp"
+#include "capture/posix_file_system.hpp"
 #include "capture/run_reader.hpp"
 #include "tests/fuzz/target.hpp"
 
@@ -17,6 +18,9 @@ using fuzz::require;
 
 /// Largest link type that an interface of a pcapng file can have.
 constexpr std::uint32_t max_pcapng_link = 0xffff;
+
+/// What a memory_file is named by is a link to it.
+posix_file_system files{symbolic_links::followed};
 
 /// A file in memory, with a name as long as it lives.
 class memory_file {
@@ -69,7 +73,7 @@ void merge_twice(const std::string& run, const run_summary& scanned) {
   merge_options options;
   options.pcap = pcap.path();
   options.pcapng = pcapng.path();
-  auto opened = merge::open({input, input}, options);
+  auto opened = merge::open(files, {input, input}, options);
   if (!opened) {
     require(opened.error().code == capture_errc::unsupported_link_type
               && static_cast<std::uint32_t>(scanned.link) > max_pcapng_link,
@@ -85,7 +89,7 @@ void merge_twice(const std::string& run, const run_summary& scanned) {
   require(work.result().packets == 2 * scanned.packets
             && work.result().captured_bytes == 2 * scanned.captured_bytes,
           "a merge loses nothing");
-  const auto merged = scan_run(options.pcap);
+  const auto merged = scan_run(files, options.pcap);
   require(merged && !merged->torn && merged->ordered
             && merged->packets == 2 * scanned.packets,
           "a merged savefile is whole and in order");
@@ -97,8 +101,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data,
                                       std::size_t size) {
   memory_file run;
   run.fill(data, size);
-  const auto scanned = scan_run(run.path());
-  auto reader = run_reader::open(run.path());
+  const auto scanned = scan_run(files, run.path());
+  auto reader = run_reader::open(files, run.path());
   require(scanned.has_value() == reader.has_value(),
           "scan and reader agree on the header");
   if (!scanned)
