@@ -58,6 +58,26 @@ std::string host_name() {
   return name;
 }
 
+storage_limits to_storage_limits(const config::settings& from) {
+  storage_limits to;
+  to.min_free_bytes = from.storage.min_free_bytes;
+  to.key_lifetime = from.storage.idempotency_lifetime;
+  to.max_age = from.retention.max_age;
+  to.max_bytes = from.retention.max_bytes;
+  to.max_jobs = from.retention.max_jobs;
+  to.download_hold = from.retention.download_hold;
+  to.sweep_interval = from.retention.sweep_interval;
+  to.total = {from.limits.total_bytes, from.limits.total_jobs};
+  to.each_account = {from.limits.account_bytes, from.limits.account_jobs};
+  const auto own
+    = [](std::uint64_t x, std::uint64_t of_all) { return x != 0 ? x : of_all; };
+  for (const auto& x : from.accounts)
+    if (x.max_bytes != 0 || x.max_jobs != 0)
+      to.accounts[x.id] = {own(x.max_bytes, to.each_account.bytes),
+                           own(x.max_jobs, to.each_account.jobs)};
+  return to;
+}
+
 engine_options to_engine_options(const config::settings& from,
                                  capture::source_factory open_source) {
   engine_options to;
@@ -65,16 +85,12 @@ engine_options to_engine_options(const config::settings& from,
     = {from.limits.collect.requests, from.limits.collect.window_s};
   to.limiter.general
     = {from.limits.general.requests, from.limits.general.window_s};
+  static_cast<storage_limits&>(to.storage) = to_storage_limits(from);
   to.storage.directory = from.storage.directory;
   to.storage.pcapng = from.storage.pcapng;
   to.storage.precision = from.storage.microseconds
                            ? capture::time_precision::microseconds
                            : capture::time_precision::nanoseconds;
-  to.storage.min_free_bytes = from.storage.min_free_bytes;
-  to.storage.key_lifetime = from.storage.idempotency_lifetime;
-  to.storage.max_age = from.retention.max_age;
-  to.storage.max_bytes = from.retention.max_bytes;
-  to.storage.sweep_interval = from.retention.sweep_interval;
   to.storage.wall_clock = wall_clock;
   to.node.name = from.node.name.empty() ? host_name() : from.node.name;
   to.node.source.ring_bytes = from.capture.ring_bytes;

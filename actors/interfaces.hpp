@@ -58,6 +58,9 @@ using storage_actor = caf::typed_actor<
   // wanted it has given up waiting; before, in the order of messages, it has
   // answered whatever was asked of that job.
   caf::reacts_to<atom::expired, expiry_sink_actor>,
+  // Keeps to these limits from now on. What runs or is stored beyond them ends
+  // or goes as if they had always been so.
+  caf::replies_to<atom::limits, storage_limits>::with<caf::ok_atom>,
   // INTERNAL: Goes on with the oldest unfinished seal, one slice.
   caf::reacts_to<atom::work>,
   // INTERNAL: Applies retention.

@@ -9,6 +9,19 @@
 
 namespace edgecap {
 
+namespace {
+
+/// How a job ends whose packets storage does not take.
+end_reason reason_of(const failure& why) {
+  if (why.ours && why.code == errc::storage_full)
+    return end_reason::storage_full;
+  if (why.ours && why.code == errc::quota_reached)
+    return end_reason::quota;
+  return end_reason::storage_error;
+}
+
+} // namespace
+
 caf::error validate(const job_options& options) {
   const auto bad = [](const char* text) {
     return make_error(errc::invalid_options, std::string{"job: "} + text);
@@ -147,11 +160,10 @@ void job_state::take_batch(std::uint32_t run,
         give_back(run, bytes);
         seal_if_drained();
       },
-      [this](caf::error& err) {
+      [this, run, bytes, kept](caf::error& err) {
         --appends_pending;
-        // What the savefile holds is no longer what we counted.
-        record.reason = end_reason::none;
-        end(end_reason::storage_error, "store packets: " + describe(err).text);
+        not_stored(run, kept, err);
+        give_back(run, bytes);
         seal_if_drained();
       });
   if (record.packets_captured >= record.spec.packet_limit)
@@ -320,8 +332,37 @@ void job_state::give_back(std::uint32_t run, std::uint64_t bytes) {
     self->send(x.handle, atom::credit_v, std::exchange(x.owed_bytes, 0));
 }
 
-void job_state::merge_counters(share& x, const interface_report& from) {
+/// A batch that was counted is not in its run.
+void job_state::not_stored(std::uint32_t run,
+                           const capture::packet_batch& batch,
+                           const caf::error& why) {
+  const auto error = describe(why);
+  const auto reason = reason_of(error);
+  if (reason == end_reason::storage_error) {
+    // What the savefile holds is no longer what we counted.
+    record.reason = end_reason::none;
+  } else {
+    // Storage takes no more, so what it has is what came before this.
+    auto& x = shares[run];
+    record.packets_captured -= batch.packets();
+    record.bytes_captured -= batch.captured_bytes();
+    x.report.packets_captured -= batch.packets();
+    x.refused_packets += batch.packets();
+    if (x.report.dropped_by_us)
+      *x.report.dropped_by_us += batch.packets();
+    has_news = true;
+    // Graver than a limit that was reached with these packets, or a stop.
+    if (record.reason != end_reason::storage_error)
+      record.reason = end_reason::none;
+  }
+  end(reason, "store packets: " + error.text);
+}
+
+void job_state::merge_counters(share& x, const interface_report& counted) {
   auto& to = x.report;
+  auto from = counted;
+  if (from.dropped_by_us)
+    *from.dropped_by_us += x.refused_packets;
   const auto counters = [](const interface_report& y) {
     return std::tie(y.packets_matched, y.packets_sampled_out,
                     y.dropped_by_kernel, y.dropped_by_interface,

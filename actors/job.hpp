@@ -56,6 +56,8 @@ struct job_state {
     interface_report report;
     bool done = false;            ///< No packet will follow.
     std::uint64_t owed_bytes = 0; ///< Credit that it is to get back.
+    /// What it captured and storage had no room for.
+    std::uint64_t refused_packets = 0;
   };
 
   // -- initialization ---------------------------------------------------------
@@ -142,6 +144,8 @@ private:
   bool running() const;
   void mark_failed(share& x, std::string why);
   void give_back(std::uint32_t run, std::uint64_t bytes);
+  void not_stored(std::uint32_t run, const capture::packet_batch& batch,
+                  const caf::error& why);
   void merge_counters(share& x, const interface_report& from);
   void interface_settled();
   void end_if_alone();

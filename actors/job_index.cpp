@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <stdexcept>
 #include <system_error>
+#include <unordered_map>
 #include <utility>
 
 namespace edgecap {
@@ -421,7 +422,7 @@ public:
   }
 
   void insert(const job_record& x, const std::string& key) {
-    pages.forget();
+    forget_answers();
     SQLite::Transaction transaction{db};
     use statement{prepared(
       insert_job, "INSERT INTO jobs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,"
@@ -447,7 +448,7 @@ public:
   }
 
   void update(const job_record& x) {
-    pages.forget();
+    forget_answers();
     SQLite::Transaction transaction{db};
     use statement{prepared(
       update_job,
@@ -472,7 +473,7 @@ public:
   }
 
   bool erase(const std::string& id) {
-    pages.forget();
+    forget_answers();
     use statement{prepared(delete_job, "DELETE FROM jobs WHERE id = ?")};
     binder{*statement} << id;
     return statement->exec() > 0;
@@ -561,11 +562,50 @@ public:
     return result;
   }
 
+  const index_totals& totals() {
+    if (!all_totals) {
+      use sums{prepared(select_totals, totals_sql)};
+      all_totals = read_totals(*sums);
+    }
+    return *all_totals;
+  }
+
+  const index_totals& totals_of(const std::string& account) {
+    if (const auto known = account_totals.find(account);
+        known != account_totals.end())
+      return known->second;
+    const auto sql = std::string{totals_sql} + " WHERE account_id = ?";
+    use sums{prepared(select_totals_of, sql.c_str())};
+    binder{*sums} << account;
+    return account_totals[account] = read_totals(*sums);
+  }
+
   const std::string path;
   SQLite::Database db;
   page_memory pages{max_remembered_pages};
 
 private:
+  static constexpr const char* totals_sql
+    = "SELECT coalesce(sum(jobs), 0), "
+      "coalesce(sum(jobs) FILTER (WHERE phase IN ('succeeded', 'failed')), 0), "
+      "coalesce(sum(bytes) FILTER (WHERE phase IN ('succeeded', 'failed')), 0) "
+      "FROM sums";
+
+  static index_totals read_totals(SQLite::Statement& sums) {
+    index_totals result;
+    if (sums.executeStep())
+      row_reader{sums} >> result.jobs >> result.finished_jobs
+        >> result.savefile_bytes;
+    return result;
+  }
+
+  /// Before each change, whatever becomes of it.
+  void forget_answers() {
+    pages.forget();
+    all_totals.reset();
+    account_totals.clear();
+  }
+
   /// A key that is here already is too old to be recalled: it gives way.
   void insert_key(const job_record& x, const std::string& key) {
     use statement{
@@ -617,7 +657,12 @@ private:
   // Declared after the database, which they must not outlive.
   std::optional<SQLite::Statement> insert_job, update_job, delete_job,
     select_by_id, insert_interface, delete_interfaces, select_interfaces,
-    insert_new_key, select_key, delete_old_keys, delete_surplus_keys;
+    insert_new_key, select_key, delete_old_keys, delete_surplus_keys,
+    select_totals, select_totals_of;
+  // What was read since the last change of any job; accounts are as many as
+  // are configured.
+  std::optional<index_totals> all_totals;
+  std::unordered_map<std::string, index_totals> account_totals;
 };
 
 job_index::job_index(std::unique_ptr<impl> x) : impl_(std::move(x)) {}
@@ -727,16 +772,12 @@ job_index::oldest_savefiles(std::size_t limit) {
 }
 
 stored<index_totals> job_index::totals() {
-  return attempt("sum up " + impl_->path, [&] {
-    index_totals result;
-    SQLite::Statement sums{
-      impl_->db, "SELECT coalesce(sum(jobs), 0), coalesce(sum(bytes) "
-                 "FILTER (WHERE phase IN ('succeeded', 'failed')), 0) "
-                 "FROM sums"};
-    if (sums.executeStep())
-      row_reader{sums} >> result.jobs >> result.savefile_bytes;
-    return result;
-  });
+  return attempt("sum up " + impl_->path, [&] { return impl_->totals(); });
+}
+
+stored<index_totals> job_index::totals_of(const std::string& account) {
+  return attempt("sum up account " + account + " in " + impl_->path,
+                 [&] { return impl_->totals_of(account); });
 }
 
 } // namespace edgecap

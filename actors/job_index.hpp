@@ -27,9 +27,10 @@ struct stored_savefile {
   std::uint64_t pcapng_bytes = 0;
 };
 
-/// Sums over the index.
+/// Sums over the index, or over one account.
 struct index_totals {
   std::uint64_t jobs = 0;
+  std::uint64_t finished_jobs = 0;
   std::uint64_t savefile_bytes = 0; ///< Of both formats.
 };
 
@@ -101,8 +102,11 @@ public:
   /// finished first first.
   stored<std::vector<stored_savefile>> oldest_savefiles(std::size_t limit);
 
-  /// Returns the sums over all jobs.
+  /// Returns the sums over all jobs. Costs nothing while no job changes.
   stored<index_totals> totals();
+
+  /// Returns the sums over the jobs of an account, in the same way.
+  stored<index_totals> totals_of(const std::string& account);
 
 private:
   class impl;

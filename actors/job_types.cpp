@@ -20,7 +20,7 @@ constexpr names<job_phase, 6> phase_names{{
   {job_phase::failed, "failed"},
 }};
 
-constexpr names<end_reason, 9> reason_names{{
+constexpr names<end_reason, 11> reason_names{{
   {end_reason::none, "none"},
   {end_reason::packet_limit, "packet_limit"},
   {end_reason::time_limit, "time_limit"},
@@ -29,6 +29,8 @@ constexpr names<end_reason, 9> reason_names{{
   {end_reason::interface_lost, "interface_lost"},
   {end_reason::node_lost, "node_lost"},
   {end_reason::storage_error, "storage_error"},
+  {end_reason::storage_full, "storage_full"},
+  {end_reason::quota, "quota"},
   {end_reason::shutdown, "shutdown"},
 }};
 

@@ -44,7 +44,9 @@ enum class end_reason : std::uint8_t {
   interface_lost, ///< No sampler is left.
   node_lost,      ///< No node is left.
   storage_error,
-  shutdown, ///< The process ended, in order or by a crash.
+  storage_full, ///< There was no room for more packets.
+  quota,        ///< A quota left no room for more packets.
+  shutdown,     ///< The process ended, in order or by a crash.
 };
 
 /// What a client asked for; immutable once accepted.
@@ -201,10 +203,20 @@ struct engine_stats {
 
 /// What storage holds.
 struct storage_stats {
+  /// New jobs that were refused since the start, by cause.
+  struct refusals {
+    std::string cause;
+    std::uint64_t jobs = 0;
+  };
   std::uint64_t jobs = 0;
   std::uint64_t savefile_bytes = 0; ///< Of all sealed savefiles.
   std::uint64_t free_bytes = 0;     ///< Of the file system, for us.
   std::uint64_t expired_jobs = 0;   ///< Removed by retention since start.
+  /// What jobs that are not sealed yet will take.
+  std::uint64_t unsealed_bytes = 0;
+  std::uint64_t quota_bytes = 0; ///< Of all accounts; 0 if there is none.
+  std::uint64_t quota_jobs = 0;  ///< The same.
+  std::vector<refusals> refused; ///< By cause.
 };
 
 /// Names of the phases and reasons, as logged, stored and (reasons) answered.

@@ -4,6 +4,7 @@
 #include "actors/follower.hpp"
 #include "actors/inspect_optional.hpp"
 #include "actors/job_types.hpp"
+#include "actors/storage_limits.hpp"
 #include "capture/packet_batch.hpp"
 
 #include <caf/allowed_unsafe_message_type.hpp>
@@ -99,9 +100,16 @@ typename Inspector::result_type inspect(Inspector& f, engine_stats& x) {
 }
 
 template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f,
+                                        storage_stats::refusals& x) {
+  return f(caf::meta::type_name("refusals"), x.cause, x.jobs);
+}
+
+template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, storage_stats& x) {
   return f(caf::meta::type_name("storage_stats"), x.jobs, x.savefile_bytes,
-           x.free_bytes, x.expired_jobs);
+           x.free_bytes, x.expired_jobs, x.unsealed_bytes, x.quota_bytes,
+           x.quota_jobs, x.refused);
 }
 
 } // namespace edgecap
@@ -124,6 +132,7 @@ CAF_BEGIN_TYPE_ID_BLOCK(edgecap, caf::first_custom_type_id)
   CAF_ADD_TYPE_ID(edgecap, (edgecap::list_query))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::sampler_spec))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::savefile_format))
+  CAF_ADD_TYPE_ID(edgecap, (edgecap::storage_limits))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::storage_stats))
   CAF_ADD_TYPE_ID(edgecap, (std::vector<std::string>))
   CAF_ADD_TYPE_ID(edgecap, (std::vector<edgecap::job_record>))
@@ -167,6 +176,7 @@ CAF_BEGIN_TYPE_ID_BLOCK(edgecap, caf::first_custom_type_id)
   CAF_ADD_ATOM(edgecap, edgecap::atom, fail, "fail")
   CAF_ADD_ATOM(edgecap, edgecap::atom, work, "work")
   CAF_ADD_ATOM(edgecap, edgecap::atom, sweep, "sweep")
+  CAF_ADD_ATOM(edgecap, edgecap::atom, limits, "limits")
   CAF_ADD_ATOM(edgecap, edgecap::atom, expired, "expired")
 
 CAF_END_TYPE_ID_BLOCK(edgecap)

@@ -74,6 +74,8 @@ job_phase terminal_phase(end_reason reason, std::uint64_t packets) {
   case end_reason::none:
   case end_reason::interface_lost:
   case end_reason::node_lost:
+  case end_reason::storage_full:
+  case end_reason::quota:
   case end_reason::shutdown:
     return packets > 0 ? job_phase::succeeded : job_phase::failed;
   case end_reason::storage_error:

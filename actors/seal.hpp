@@ -35,13 +35,15 @@ stored<void> permit(const storage_parts& parts, storage_step step,
 /// | reason                                        | packets | none      |
 /// |-----------------------------------------------|---------|-----------|
 /// | packet_limit, byte_limit, time_limit, stopped | success | success   |
-/// | interface_lost, node_lost, shutdown, none     | success | failed    |
+/// | interface_lost, node_lost, shutdown, none,    | success | failed    |
+/// | storage_full, quota                           |         |           |
 /// | storage_error                                 | failed  | failed    |
 ///
 /// A limit or a client ended the first kind: that nothing matched is a result,
 /// and its file is empty. The second kind was cut short: what was captured is
 /// kept, but "nothing" would look like a result that it is not. After a
-/// storage error the file might lack packets that were counted.
+/// storage error the file might lack packets that were counted; where there was
+/// no room, the first batch that did not fit was the last that was tried.
 job_phase terminal_phase(end_reason reason, std::uint64_t packets);
 
 /// Removes the `.part` files of a job. What cannot be removed is logged: it

@@ -2,6 +2,7 @@
 
 #include "actors/log_event.hpp"
 #include "actors/recovery.hpp"
+#include "actors/retention.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -18,9 +19,16 @@ constexpr std::size_t sweep_step_jobs = 32;
 constexpr std::size_t sweep_step_keys = 1000;
 
 caf::error as_error(const store_error& x) {
-  return make_error(x.code == store_errc::full ? errc::storage_full
-                                               : errc::storage_unavailable,
-                    x.message);
+  switch (x.code) {
+  case store_errc::full:
+    return make_error(errc::storage_full, x.message);
+  case store_errc::quota:
+    return make_error(errc::quota_reached, x.message);
+  case store_errc::unavailable:
+  case store_errc::damaged:
+    break;
+  }
+  return make_error(errc::storage_unavailable, x.message);
 }
 
 caf::error unknown(const std::string& id) {
@@ -75,22 +83,34 @@ stored<storage_parts> open_parts(const storage_options& options) {
   return result;
 }
 
+caf::error bad(const char* text) {
+  return make_error(errc::invalid_options, std::string{"storage: "} + text);
+}
+
 } // namespace
 
+caf::error validate(const storage_limits& limits) {
+  constexpr std::chrono::seconds zero{0};
+  if (limits.max_age <= zero)
+    return bad("max_age is not positive");
+  if (limits.max_bytes == 0)
+    return bad("max_bytes is 0");
+  if (limits.max_jobs == 0)
+    return bad("max_jobs is 0");
+  if (limits.download_hold < zero)
+    return bad("download_hold is negative");
+  if (limits.key_lifetime <= zero)
+    return bad("key_lifetime is not positive");
+  if (limits.sweep_interval <= zero)
+    return bad("sweep_interval is not positive");
+  return caf::none;
+}
+
 caf::error validate(const storage_options& options) {
-  const auto bad = [](const char* text) {
-    return make_error(errc::invalid_options, std::string{"storage: "} + text);
-  };
   if (options.directory.empty())
     return bad("no directory");
-  if (options.max_age <= std::chrono::seconds{0})
-    return bad("max_age is not positive");
-  if (options.max_bytes == 0)
-    return bad("max_bytes is 0");
-  if (options.key_lifetime <= std::chrono::seconds{0})
-    return bad("key_lifetime is not positive");
-  if (options.sweep_interval <= std::chrono::seconds{0})
-    return bad("sweep_interval is not positive");
+  if (auto err = validate(static_cast<const storage_limits&>(options)))
+    return err;
   if (options.seal_slice_bytes == 0)
     return bad("seal_slice_bytes is 0");
   if (options.max_open_runs == 0)
@@ -124,6 +144,9 @@ caf::error storage_state::init(storage_options opts) {
     .with("unresolved", report->unresolved.size())
     .info();
   unresolved.assign(report->unresolved.begin(), report->unresolved.end());
+  room = capacity{{options, options.pcapng,
+                   options.precision == capture::time_precision::nanoseconds},
+                  [this] { return parts.store->free_bytes(); }};
   self->send(self, atom::sweep_v);
   return caf::none;
 }
@@ -136,14 +159,18 @@ caf::result<caf::ok_atom> storage_state::insert(const job_record& record,
   if (!is_job_id(record.id))
     return make_error(errc::storage_unavailable,
                       attempt + ": its id is not 32 lower-case hex characters");
-  if (auto err = check_free_space(attempt))
-    return err;
+  if (auto admitted = room.admit(record, *parts.index, self->clock().now());
+      !admitted)
+    return as_error(admitted.error());
   auto done = permit(parts, storage_step::insert, record.id);
   if (done)
     done = parts.index->insert(record, key);
-  if (!done)
+  if (!done) {
+    room.count_refusal(done.error());
     return as_error(done.error());
-  open_jobs.insert(record.id);
+  }
+  open_jobs.emplace(record.id, caf::none);
+  room.open(record.id, record.spec.account_id);
   return caf::ok_atom_v;
 }
 
@@ -162,17 +189,26 @@ void storage_state::note_progress(const job_record& record) {
 caf::result<caf::ok_atom>
 storage_state::append(const std::string& id, std::uint32_t run,
                       const capture::packet_batch& batch) {
-  if (open_jobs.count(id) == 0)
+  const auto open = open_jobs.find(id);
+  if (open == open_jobs.end())
     return make_error(errc::unknown_job, "capture " + id
                                            + " takes no packets: it has ended "
                                              "or never was");
-  if (auto err = check_free_space("append to job " + id))
-    return err;
-  auto done = permit(parts, storage_step::append, id);
+  if (open->second)
+    return open->second;
+  auto done = room.check(id, run, batch, *parts.index, self->clock().now());
+  if (done)
+    done = permit(parts, storage_step::append, id);
   if (done)
     done = parts.store->append(id, run, batch);
-  if (!done)
-    return as_error(done.error());
+  if (!done) {
+    auto why = as_error(done.error());
+    if (done.error().code == store_errc::full
+        || done.error().code == store_errc::quota)
+      open->second = why;
+    return why;
+  }
+  room.grow(id, run, batch);
   return caf::ok_atom_v;
 }
 
@@ -211,6 +247,7 @@ void storage_state::seal_slice() {
   if (!done) {
     finish_seal(done.error());
   } else if (*done) {
+    room.close(oldest.task.record().id);
     for (const auto& asker : oldest.askers)
       asker.deliver(oldest.task.record());
     seals.pop_front();
@@ -227,7 +264,9 @@ void storage_state::finish_seal(const store_error& why) {
     .with("error", why.message)
     .error();
   const auto failed = commit_storage_error(parts, record, why);
-  if (!failed)
+  if (failed)
+    room.close(record.id);
+  else
     log_event{"storage-end-not-durable"}
       .with("job", record.id)
       .with("error", failed.error().message)
@@ -248,6 +287,7 @@ caf::result<job_record> storage_state::fail(const job_record& record) {
   if (!failed)
     return as_error(failed.error());
   open_jobs.erase(record.id);
+  room.close(record.id);
   if (const auto queued = find_seal(record.id); queued != seals.end()) {
     for (const auto& asker : queued->askers)
       asker.deliver(*failed);
@@ -301,6 +341,7 @@ caf::result<caf::ok_atom> storage_state::erase(const std::string& account,
   if (auto erased = parts.index->erase(id); !erased)
     return as_error(erased.error());
   tell_of_removal(id);
+  leases.forget(id);
   drop_files(parts, id);
   return caf::ok_atom_v;
 }
@@ -334,6 +375,7 @@ caf::result<savefile> storage_state::download(const std::string& account,
                         + parts.store->savefile_path(id, format).string()
                         + ": it has " + std::to_string(opened->size_bytes)
                         + " bytes instead of " + std::to_string(expected));
+  leases.add(id, opened->descriptor, self->clock().now());
   return std::move(*opened);
 }
 
@@ -348,7 +390,12 @@ caf::result<storage_stats> storage_state::stats() {
   result.jobs = totals->jobs;
   result.savefile_bytes = totals->savefile_bytes;
   result.free_bytes = *free_bytes;
-  result.expired_jobs = expired_jobs;
+  result.expired_jobs = removed_jobs;
+  result.unsealed_bytes = room.unsealed_bytes();
+  result.quota_bytes = options.total.bytes;
+  result.quota_jobs = options.total.jobs;
+  for (const auto& [cause, jobs] : room.refusals())
+    result.refused.push_back({cause, jobs});
   return result;
 }
 
@@ -356,51 +403,25 @@ caf::result<storage_stats> storage_state::stats() {
 
 void storage_state::sweep() {
   retry_unresolved();
-  const auto victims = expired();
+  const auto now = self->clock().now();
+  leases.prune(now);
+  const auto victims = expired_jobs(*parts.index, options, leases,
+                                    parts.wall_clock(), now, sweep_step_jobs);
   if (!victims)
     log_event{"storage-sweep-failed"}
       .with("error", victims.error().message)
       .error();
-  const auto removed_before = expired_jobs;
+  const auto removed_before = removed_jobs;
   if (victims)
     for (const auto& x : *victims)
       remove(x.id);
   const auto forgotten = forget_keys();
   // A step that removed something may have left more; one that could not must
   // not spin.
-  if (expired_jobs != removed_before || forgotten == sweep_step_keys)
+  if (removed_jobs != removed_before || forgotten == sweep_step_keys)
     self->send(self, atom::sweep_v);
   else
     self->delayed_send(self, options.sweep_interval, atom::sweep_v);
-}
-
-stored<std::vector<stored_savefile>> storage_state::expired() {
-  const auto age_ns
-    = std::chrono::duration_cast<std::chrono::nanoseconds>(options.max_age)
-        .count();
-  auto old = parts.index->finished_before(parts.wall_clock() - age_ns,
-                                          sweep_step_jobs);
-  if (!old || !old->empty())
-    return old;
-  const auto totals = parts.index->totals();
-  if (!totals)
-    return tl::unexpected<store_error>{totals.error()};
-  if (totals->savefile_bytes <= options.max_bytes)
-    return std::vector<stored_savefile>{};
-  auto oldest = parts.index->oldest_savefiles(sweep_step_jobs);
-  if (!oldest)
-    return oldest;
-  auto surplus = totals->savefile_bytes - options.max_bytes;
-  const auto enough
-    = std::find_if(oldest->begin(), oldest->end(), [&](const auto& x) {
-        const auto size = x.savefile_bytes + x.pcapng_bytes;
-        const auto last = size >= surplus;
-        surplus -= std::min(size, surplus);
-        return last;
-      });
-  if (enough != oldest->end())
-    oldest->erase(enough + 1, oldest->end());
-  return oldest;
 }
 
 void storage_state::remove(const std::string& id) {
@@ -414,13 +435,22 @@ void storage_state::remove(const std::string& id) {
   }
   tell_of_removal(id);
   drop_files(parts, id);
-  ++expired_jobs;
+  leases.forget(id);
+  ++removed_jobs;
   log_event{"storage-job-expired"}.with("job", id).info();
 }
 
 void storage_state::tell_of_removal(const std::string& id) {
   if (expiry_sink)
     self->send(expiry_sink, atom::expired_v, id);
+}
+
+caf::result<caf::ok_atom> storage_state::set_limits(storage_limits limits) {
+  if (auto err = validate(limits))
+    return err;
+  static_cast<storage_limits&>(options) = limits;
+  room.set_limits(std::move(limits));
+  return caf::ok_atom_v;
 }
 
 std::size_t storage_state::forget_keys() {
@@ -449,19 +479,6 @@ void storage_state::retry_unresolved() {
 }
 
 // -- helpers ------------------------------------------------------------------
-
-caf::error storage_state::check_free_space(const std::string& attempt) const {
-  const auto free_bytes = parts.store->free_bytes();
-  if (!free_bytes)
-    return as_error(free_bytes.error());
-  if (*free_bytes >= options.min_free_bytes)
-    return caf::none;
-  return make_error(errc::storage_full,
-                    attempt + ": " + options.directory.string() + " has "
-                      + std::to_string(*free_bytes)
-                      + " bytes free, less than the floor of "
-                      + std::to_string(options.min_free_bytes));
-}
 
 std::deque<storage_state::pending_seal>::iterator
 storage_state::find_seal(const std::string& id) {
@@ -519,6 +536,9 @@ storage(storage_actor::stateful_pointer<storage_state> self,
     [self](atom::stats) { return self->state.stats(); },
     [self](atom::expired, const expiry_sink_actor& sink) {
       self->state.expiry_sink = sink;
+    },
+    [self](atom::limits, storage_limits& limits) {
+      return self->state.set_limits(std::move(limits));
     },
     [self](atom::work) { self->state.seal_slice(); },
     [self](atom::sweep) { self->state.sweep(); },

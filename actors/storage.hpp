@@ -1,8 +1,11 @@
 #pragma once
 
 #include "actors/actor_support.hpp"
+#include "actors/capacity.hpp"
+#include "actors/download_leases.hpp"
 #include "actors/interfaces.hpp"
 #include "actors/seal.hpp"
+#include "actors/storage_limits.hpp"
 #include "actors/store_error.hpp"
 #include "capture/posix_file_system.hpp"
 #include "capture/savefile.hpp"
@@ -18,28 +21,18 @@
 #include <functional>
 #include <optional>
 #include <string>
-#include <unordered_set>
+#include <unordered_map>
 #include <vector>
 
 namespace edgecap {
 
-/// Where and how long captures are kept.
-struct storage_options {
+/// Where captures are kept, how and, by its limits, how long.
+struct storage_options : storage_limits {
   std::filesystem::path directory;
   /// Also keep a pcapng file, which loses nothing.
   bool pcapng = true;
   /// Of the classic savefile's time stamps.
   capture::time_precision precision = capture::time_precision::nanoseconds;
-  /// Less free space than this: no new job, and no more packets.
-  std::uint64_t min_free_bytes = 256u << 20;
-  /// Since the end of a job; > 0.
-  std::chrono::seconds max_age{7 * 24 * 3600};
-  /// Of all savefiles together; > 0.
-  std::uint64_t max_bytes = 10ull << 30;
-  /// How long an idempotency key leads to its job, since its creation; > 0.
-  std::chrono::seconds key_lifetime{24 * 3600};
-  /// Between two applications of retention; > 0.
-  std::chrono::seconds sweep_interval{60};
   /// Bytes that a seal merges before other messages get their turn; > 0.
   std::size_t seal_slice_bytes = 4u << 20;
   /// Descriptors of runs that are kept open; > 0.
@@ -53,6 +46,9 @@ struct storage_options {
   /// Makes steps fail, for tests and simulation; empty in production.
   fault_plan faults;
 };
+
+/// Says what is wrong with the limits, if anything.
+caf::error validate(const storage_limits& limits);
 
 /// Says what is wrong with the options, if anything.
 caf::error validate(const storage_options& options);
@@ -120,28 +116,32 @@ struct storage_state {
   /// Does one bounded step of retention, and sees to the next.
   void sweep();
 
+  /// Keeps to other limits from now on.
+  caf::result<caf::ok_atom> set_limits(storage_limits limits);
+
   // -- member variables -------------------------------------------------------
 
   storage_actor::pointer self;
   storage_options options;
   storage_parts parts;
-  /// Jobs that take packets.
-  std::unordered_set<std::string> open_jobs;
+  /// Jobs that take packets; or take no more for want of room, and why: what
+  /// came behind a batch that is missing would hide that it is.
+  std::unordered_map<std::string, caf::error> open_jobs;
+  capacity room;
+  download_leases leases;
   std::deque<pending_seal> seals;
   bool working = false; ///< A `work` message is under way.
   /// Jobs of an earlier process whose end the index has refused so far.
   std::deque<std::string> unresolved;
-  std::uint64_t expired_jobs = 0;
-  expiry_sink_actor expiry_sink; ///< Null until somebody wants to know.
+  std::uint64_t removed_jobs = 0; ///< By retention.
+  expiry_sink_actor expiry_sink;  ///< Null until somebody wants to know.
 
   static inline const char* name = "storage";
 
 private:
-  caf::error check_free_space(const std::string& attempt) const;
   std::deque<pending_seal>::iterator find_seal(const std::string& id);
   void finish_seal(const store_error& why);
   void go_on_sealing();
-  stored<std::vector<stored_savefile>> expired();
   void remove(const std::string& id);
   void tell_of_removal(const std::string& id);
   std::size_t forget_keys();

@@ -15,7 +15,8 @@ namespace edgecap {
 /// What went wrong, coarse enough to act upon.
 enum class store_errc : std::uint8_t {
   unavailable = 1, ///< The index or the file system refused.
-  full,            ///< No space is left on the device or in the quota.
+  full,            ///< No space is left on the device, or too little.
+  quota,           ///< An account, or all of them, may keep no more.
   damaged,         ///< A file does not hold what it must hold.
 };
 

@@ -11,6 +11,8 @@ constexpr std::uint64_t mib = 1024 * kib;
 constexpr std::uint64_t gib = 1024 * mib;
 constexpr std::uint64_t pib = 1024 * 1024 * gib;
 
+constexpr std::uint64_t max_count = 1'000'000'000;
+
 constexpr std::uint64_t second = 1000;
 constexpr std::uint64_t minute = 60 * second;
 constexpr std::uint64_t hour = 60 * minute;
@@ -110,6 +112,8 @@ void visit(schema_visitor& v, credential_settings& x) {
 void visit(schema_visitor& v, account_settings& x) {
   v.text("id", x.id, {64, presence::required});
   v.text("name", x.name, {128});
+  bytes(v, "max_size", x.max_bytes, 0, pib);
+  count(v, "max_jobs", x.max_jobs, 0, max_count);
   v.list("credentials", {max_credentials, {}}, [&](schema_visitor& item) {
     visit(item, x.credentials.emplace_back());
   });
@@ -152,6 +156,10 @@ void visit(schema_visitor& v, limit_settings& x) {
   count(v, "packet_limit", x.packet_limit, 1, 1000000000);
   count(v, "running_jobs", x.running_jobs, 1, 10000);
   count(v, "streams_per_job", x.streams_per_job, 1, 1000);
+  bytes(v, "account_size", x.account_bytes, 0, pib);
+  count(v, "account_jobs", x.account_jobs, 0, max_count);
+  bytes(v, "total_size", x.total_bytes, 0, pib);
+  count(v, "total_jobs", x.total_jobs, 0, max_count);
 }
 
 void visit(schema_visitor& v, http_settings& x) {
@@ -192,6 +200,8 @@ void visit(schema_visitor& v, storage_settings& x) {
 void visit(schema_visitor& v, retention_settings& x) {
   duration(v, "max_age", x.max_age, minute, 3650 * day);
   bytes(v, "max_size", x.max_bytes, mib, pib);
+  count(v, "max_jobs", x.max_jobs, 1, max_count);
+  duration(v, "download_hold", x.download_hold, 0, day);
   duration(v, "sweep_interval", x.sweep_interval, second, day);
 }
 

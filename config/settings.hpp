@@ -47,6 +47,9 @@ struct credential_settings {
 struct account_settings {
   std::string id;   ///< 32 lower-case hex characters.
   std::string name; ///< For people; may be empty.
+  /// Its own quotas, see `limit_settings`; 0 for those that all have.
+  std::uint64_t max_bytes = 0; ///< 0..1 PiB.
+  std::uint32_t max_jobs = 0;  ///< 0..1e9.
   std::vector<credential_settings> credentials;
 };
 
@@ -91,6 +94,11 @@ struct limit_settings {
   std::uint32_t packet_limit = 10000;    ///< Largest packet_limit; 1..1e9.
   std::uint32_t running_jobs = 256;      ///< In all accounts; 1..10000.
   std::uint32_t streams_per_job = 8;     ///< Live, at once; 1..1000.
+  // Quotas of what is stored and what running jobs are about to; 0 for none.
+  std::uint64_t account_bytes = 0; ///< Of an account; 0..1 PiB.
+  std::uint32_t account_jobs = 0;  ///< Of an account; 0..1e9.
+  std::uint64_t total_bytes = 0;   ///< Of all accounts; 0..1 PiB.
+  std::uint32_t total_jobs = 0;    ///< Of all accounts; 0..1e9.
 };
 
 /// `http`: limits of the frontend.
@@ -140,7 +148,10 @@ struct storage_settings {
 struct retention_settings {
   /// Since the end of the job; 1 min..3650 d.
   std::chrono::seconds max_age{7 * 24 * 3600};
-  std::uint64_t max_bytes = 10ull << 30;   ///< Of all savefiles; 1 MiB..1 PiB.
+  std::uint64_t max_bytes = 10ull << 30; ///< Of all savefiles; 1 MiB..1 PiB.
+  std::uint32_t max_jobs = 1000000;      ///< That are finished; 1..1e9.
+  /// How long downloads may hold a removal back; 0..1 d.
+  std::chrono::seconds download_hold{3600};
   std::chrono::seconds sweep_interval{60}; ///< 1 s..1 d.
 };
 

@@ -59,7 +59,12 @@ api_error to_api_error(const failure& from) {
     return {503, code::storage_unavailable, "The storage is not available", ""};
   case errc::storage_full:
     return {507, code::storage_full,
-            "There is too little free space for another capture", ""};
+            "There is too little free space for another capture; it is "
+            "accepted again when space is free: delete captures, or ask the "
+            "operator",
+            ""};
+  case errc::quota_reached:
+    return {507, code::quota_reached, from.text, ""};
   case errc::shutting_down:
     return {503, code::shutting_down, from.text, ""};
   case errc::key_reused:

@@ -56,6 +56,7 @@ inline constexpr int engine_timeout = 20306;      ///< 504; 503 of /readyz
 inline constexpr int internal = 20307;            ///< 500
 inline constexpr int too_many_streams = 20308;    ///< 503 Of one capture.
 inline constexpr int too_many_failures = 20309;   ///< 429 To authenticate.
+inline constexpr int quota_reached = 20310;       ///< 507
 // -- ours: messages (not errors)
 inline constexpr int unknown_field = 20400; ///< A field was ignored.
 } // namespace code

@@ -124,6 +124,29 @@ void add_storage(std::vector<MetricFamily>& to, const storage_stats& from) {
       .take());
 }
 
+/// What is refused, and what the quota of all accounts leaves.
+void add_capacity(std::vector<MetricFamily>& to, const storage_stats& from) {
+  auto refused = counter("edgecap_storage_refused_total",
+                         "Captures that there was no room for, by cause.");
+  for (const auto& x : from.refused)
+    refused.add(x.jobs, {{"cause", x.cause}});
+  to.push_back(refused.take());
+  to.push_back(gauge("edgecap_storage_unsealed_bytes",
+                     "What captures will take that are not finished, in bytes.")
+                 .add(from.unsealed_bytes)
+                 .take());
+  if (from.quota_bytes > 0)
+    to.push_back(gauge("edgecap_storage_quota_bytes",
+                       "What all accounts together may keep, in bytes.")
+                   .add(from.quota_bytes)
+                   .take());
+  if (from.quota_jobs > 0)
+    to.push_back(gauge("edgecap_storage_quota_captures",
+                       "Captures that all accounts together may keep.")
+                   .add(from.quota_jobs)
+                   .take());
+}
+
 void add_front(std::vector<MetricFamily>& to, const front_stats& from) {
   to.push_back(counter("edgecap_http_connections_total",
                        "Connections, by what became of them.")
@@ -238,8 +261,10 @@ std::string metrics::render(const metrics_snapshot& now) const {
   auto families = impl_->registry.Collect();
   if (now.engine)
     add_engine(families, *now.engine);
-  if (now.storage)
+  if (now.storage) {
     add_storage(families, *now.storage);
+    add_capacity(families, *now.storage);
+  }
   if (now.front)
     add_front(families, *now.front);
   return prometheus::TextSerializer{}.Serialize(families);

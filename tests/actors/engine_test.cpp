@@ -428,6 +428,59 @@ TEST_F(Engine, FailsWhenTheAppendAtTheLimitFails) {
   EXPECT_EQ(record.reason, end_reason::storage_error);
 }
 
+TEST_F(Engine, KeepsWhatFitsWhenThereIsNoRoomForMore) {
+  for (const auto& [code, reason] :
+       {std::pair{errc::storage_full, end_reason::storage_full},
+        std::pair{errc::quota_reached, end_reason::quota}}) {
+    disk->appends_until_failure = 1;
+    disk->append_failure = code;
+    const auto job = create(spec(100));
+    host.on("eth0").deliver_packets(10);
+    run();
+    host.on("eth1").deliver_packets(7);
+    run();
+    const auto record = get(job.id);
+    EXPECT_EQ(record.phase, job_phase::succeeded);
+    EXPECT_EQ(record.reason, reason);
+    EXPECT_EQ(record.error_message,
+              "store packets: append: Input/output error");
+    EXPECT_EQ(record.packets_captured, 10u);
+    EXPECT_EQ(record.bytes_captured, 10u * 60);
+    ASSERT_EQ(record.interfaces.size(), 2u);
+    EXPECT_EQ(record.interfaces[0].packets_captured, 10u);
+    EXPECT_EQ(record.interfaces[1].packets_captured, 0u);
+    EXPECT_EQ(record.interfaces[1].dropped_by_us, 7u) << "what did not fit";
+    EXPECT_EQ(record.interfaces[1].phase, sampler_phase::ended)
+      << "it drained, for it got its credit back";
+    EXPECT_EQ(host.alive(), 0u);
+  }
+}
+
+TEST_F(Engine, FailsWhenThereIsNoRoomForAnything) {
+  disk->appends_until_failure = 0;
+  disk->append_failure = errc::storage_full;
+  const auto job = create(spec(100));
+  host.on("eth0").deliver_packets(10);
+  run();
+  const auto record = get(job.id);
+  EXPECT_EQ(record.phase, job_phase::failed);
+  EXPECT_EQ(record.reason, end_reason::storage_full);
+  EXPECT_EQ(record.packets_captured, 0u);
+}
+
+TEST_F(Engine, SaysThatThereWasNoRoomForThePacketsOfTheLimit) {
+  disk->appends_until_failure = 1;
+  disk->append_failure = errc::storage_full;
+  const auto job = create(spec(10));
+  host.on("eth0").deliver_packets(4);
+  run();
+  host.on("eth0").deliver_packets(6);
+  run();
+  EXPECT_EQ(get(job.id).phase, job_phase::succeeded);
+  EXPECT_EQ(get(job.id).reason, end_reason::storage_full);
+  EXPECT_EQ(get(job.id).packets_captured, 4u);
+}
+
 TEST_F(Engine, FailsWhenStorageNeverAnswersAnAppend) {
   disk->hold_appends = true;
   const auto job = create(spec(10));

@@ -88,7 +88,16 @@ TEST_F(Messages, KeepASpecForASampler) {
 TEST_F(Messages, KeepTheRest) {
   EXPECT_EQ(round_trip(list_query{"a", 2, 3, "s", "t"}).per_page, 3u);
   EXPECT_EQ(round_trip(admission{true, 1, 2, 3, 4}).retry_after_ms, 4u);
-  EXPECT_EQ(round_trip(storage_stats{1, 2, 3, 4}).expired_jobs, 4u);
+  storage_stats disk;
+  disk.expired_jobs = 4;
+  disk.refused = {{"disk_full", 5}};
+  EXPECT_EQ(round_trip(disk).expired_jobs, 4u);
+  EXPECT_EQ(round_trip(disk).refused[0].jobs, 5u);
+  storage_limits limits;
+  limits.max_age = std::chrono::seconds{6};
+  limits.accounts["a"] = {7, 8};
+  EXPECT_EQ(round_trip(limits).max_age, limits.max_age);
+  EXPECT_EQ(round_trip(limits).accounts["a"].jobs, 8u);
   EXPECT_EQ(round_trip(allowance::general), allowance::general);
   EXPECT_EQ(round_trip(savefile_format::pcapng), savefile_format::pcapng);
   engine_stats stats;

@@ -220,6 +220,15 @@ protected:
     return answer ? *answer : storage_stats{};
   }
 
+  /// Jobs that were refused for that cause.
+  std::uint64_t refusals(const std::string& cause) {
+    for (const auto& x : stats().refused)
+      if (x.cause == cause)
+        return x.jobs;
+    ADD_FAILURE() << "there is no cause " << cause;
+    return 0;
+  }
+
   // -- what is on disk --------------------------------------------------------
 
   fs::path run_file(int n, int run_number) const {
@@ -284,6 +293,9 @@ TEST_F(StorageTest, RefusesImpossibleOptions) {
     {"storage: max_age is not positive",
      [](auto& x) { x.max_age = std::chrono::seconds{0}; }},
     {"storage: max_bytes is 0", [](auto& x) { x.max_bytes = 0; }},
+    {"storage: max_jobs is 0", [](auto& x) { x.max_jobs = 0; }},
+    {"storage: download_hold is negative",
+     [](auto& x) { x.download_hold = std::chrono::seconds{-1}; }},
     {"storage: sweep_interval is not positive",
      [](auto& x) { x.sweep_interval = std::chrono::seconds{0}; }},
     {"storage: seal_slice_bytes is 0", [](auto& x) { x.seal_slice_bytes = 0; }},
@@ -359,8 +371,10 @@ TEST_F(StorageTest, EndsRunningJobsBelowTheFloorOfFreeSpace) {
   insert(record);
   EXPECT_TRUE(append(record, 0, make_batch(1)));
   disk.fill(64u << 10);
+  advance_only(capacity::look_interval);
   const auto answer = append(record, 0, make_batch(1));
-  EXPECT_EQ(failure_of(answer).code, errc::storage_full);
+  EXPECT_EQ(failure_of(answer).code, errc::storage_full)
+    << failure_of(answer).text;
   EXPECT_EQ(failure_of(try_insert(make_record(2))).code, errc::storage_full);
   stop();
 }
@@ -539,6 +553,7 @@ TEST(TerminalPhase, SucceedsAsItsTableSays) {
     EXPECT_TRUE(succeeds(reason, 0)) << to_string(reason);
   }
   for (const auto reason : {end_reason::interface_lost, end_reason::node_lost,
+                            end_reason::storage_full, end_reason::quota,
                             end_reason::shutdown, end_reason::none}) {
     EXPECT_TRUE(succeeds(reason, 1)) << to_string(reason);
     EXPECT_FALSE(succeeds(reason, 0)) << to_string(reason);
@@ -1219,15 +1234,179 @@ TEST_F(StorageTest, RemovesTheOldestWhenThereIsTooMuch) {
     advance_only(std::chrono::seconds{1});
     finished(n);
   }
-  const auto download_under_way = download(1);
   advance(options.sweep_interval, std::chrono::seconds{10});
   EXPECT_FALSE(known(1));
   EXPECT_FALSE(known(2));
   expect_whole(3);
   expect_whole(4);
   EXPECT_EQ(stats().savefile_bytes, 2 * each);
+}
+
+TEST_F(StorageTest, RemovesTheOldestWhenThereAreTooMany) {
+  options.max_jobs = 2;
+  start();
+  insert(make_record(9));
+  for (const int n : {1, 2, 3}) {
+    advance_only(std::chrono::seconds{1});
+    const auto record = captured(n);
+    // One without a file is a job, too.
+    ASSERT_TRUE(n == 2 ? ask<job_record>(aut, atom::fail_v, record)
+                       : seal(record));
+  }
+  advance(options.sweep_interval, std::chrono::seconds{10});
+  EXPECT_FALSE(known(1));
+  EXPECT_TRUE(known(2));
+  expect_whole(3);
+  EXPECT_TRUE(known(9)) << "what runs is not counted, and never removed";
+  EXPECT_EQ(stats().expired_jobs, 1u);
+}
+
+TEST_F(StorageTest, RemovesNothingThatIsBeingDownloaded) {
+  options.max_jobs = 1;
+  start();
+  finished(1);
+  auto under_way = download(1);
+  for (const int n : {2, 3}) {
+    advance_only(std::chrono::seconds{1});
+    finished(n);
+  }
+  advance(std::chrono::minutes{10}, std::chrono::seconds{10});
+  expect_whole(1);
+  EXPECT_FALSE(known(2));
+  expect_whole(3);
+  // The downloads that `expect_whole` made are over as well.
+  under_way = caf::sec::none;
+  advance(download_leases::continuation_time, std::chrono::seconds{10});
+  EXPECT_TRUE(known(1)) << "its client may want to go on";
+  advance(std::chrono::minutes{3}, std::chrono::seconds{10});
+  EXPECT_FALSE(known(1));
+  EXPECT_TRUE(known(3));
+}
+
+TEST_F(StorageTest, WaitsForDownloadsOnlySoLong) {
+  options.max_age = std::chrono::hours{1};
+  options.download_hold = std::chrono::minutes{30};
+  start();
+  finished(1);
+  const auto under_way = download(1);
+  advance(std::chrono::minutes{89}, std::chrono::seconds{10});
+  EXPECT_TRUE(known(1));
+  advance(std::chrono::minutes{3}, std::chrono::seconds{10});
+  EXPECT_FALSE(known(1));
   char byte = 0;
-  EXPECT_EQ(::pread(*download_under_way->descriptor, &byte, 1, 0), 1);
+  EXPECT_EQ(::pread(*under_way->descriptor, &byte, 1, 0), 1)
+    << "the bytes stay for as long as it lasts";
+}
+
+TEST_F(StorageTest, KeepsToLimitsThatChange) {
+  start();
+  finished(1);
+  finished(2);
+  storage_limits limits;
+  limits.min_free_bytes = 0;
+  limits.max_jobs = 0;
+  EXPECT_EQ(failure_of(ask<caf::ok_atom>(aut, atom::limits_v, limits)).text,
+            "storage: max_jobs is 0");
+  limits.max_jobs = 1;
+  limits.sweep_interval = std::chrono::seconds{5};
+  limits.each_account.jobs = 2;
+  ASSERT_TRUE(ask<caf::ok_atom>(aut, atom::limits_v, limits));
+  EXPECT_EQ(failure_of(try_insert(make_record(3))).code, errc::quota_reached);
+  advance(options.sweep_interval, std::chrono::seconds{10});
+  EXPECT_FALSE(known(1));
+  insert(make_record(3));
+}
+
+// -- quotas -------------------------------------------------------------------
+
+TEST_F(StorageTest, RefusesAJobBeyondAQuotaOfJobs) {
+  options.each_account.jobs = 2;
+  options.total.jobs = 3;
+  start();
+  finished(1);
+  insert(make_record(2));
+  const auto answer = try_insert(make_record(3));
+  EXPECT_EQ(failure_of(answer).code, errc::quota_reached);
+  EXPECT_EQ(failure_of(answer).text,
+            "the quota of 2 captures for the account is reached: there are 2; "
+            "delete captures to make room");
+  EXPECT_FALSE(known(3));
+  auto other = make_record(4);
+  other.spec.account_id = other_account;
+  insert(other);
+  other.id = id_of(5);
+  EXPECT_THAT(failure_of(try_insert(other)).text,
+              HasSubstr("the quota of 3 captures for all accounts together"));
+  ASSERT_TRUE(
+    ask<caf::ok_atom>(aut, atom::erase_v, std::string{account}, id_of(1)));
+  insert(make_record(3));
+  EXPECT_EQ(refusals("account_jobs"), 1u);
+  EXPECT_EQ(refusals("total_jobs"), 1u);
+  EXPECT_EQ(refusals("account_size"), 0u);
+}
+
+TEST_F(StorageTest, RefusesAJobBeyondAQuotaOfBytes) {
+  start();
+  const auto one = finished(1);
+  const auto each = one.savefile_bytes + one.pcapng_bytes;
+  stop();
+  options.each_account.bytes = 1;
+  options.accounts[account].bytes = each + 23;
+  start();
+  const auto answer = try_insert(make_record(2));
+  EXPECT_EQ(failure_of(answer).code, errc::quota_reached);
+  EXPECT_EQ(failure_of(answer).text,
+            "the quota of " + std::to_string(each + 23)
+              + " bytes for the account is reached: " + std::to_string(each)
+              + " bytes are used, 0 of them by captures that are not finished; "
+                "delete captures to make room");
+  EXPECT_EQ(refusals("account_size"), 1u);
+  stop();
+  options.accounts[account].bytes = each + 24; // a savefile without a packet
+  start();
+  insert(make_record(2));
+}
+
+TEST_F(StorageTest, CountsWhatIsCapturedTowardsTheQuota) {
+  options.pcapng = false;
+  options.each_account.bytes = 5 * 76; // of packets with 60 bytes each
+  start();
+  const auto record = make_record(1);
+  insert(record);
+  auto second = make_record(2);
+  insert(second);
+  EXPECT_TRUE(append(record, 0, make_batch(3)));
+  EXPECT_EQ(stats().unsealed_bytes, 3u * 76);
+  EXPECT_TRUE(append(second, 0, make_batch(1)));
+  // Both are of one account.
+  const auto answer = append(record, 0, make_batch(2));
+  EXPECT_EQ(failure_of(answer).code, errc::quota_reached);
+  EXPECT_THAT(failure_of(answer).text, HasSubstr("304 bytes are used, 304 of"));
+  // It has ended as far as packets go: what fits may not follow what did not.
+  EXPECT_EQ(failure_of(append(record, 0, make_batch(1))).code,
+            errc::quota_reached);
+  EXPECT_TRUE(append(second, 0, make_batch(1)));
+  EXPECT_EQ(failure_of(try_insert(make_record(3))).code, errc::quota_reached);
+  second.interfaces = {make_interface("eth0")};
+  second.reason = end_reason::stopped;
+  const auto sealed = seal(second);
+  ASSERT_TRUE(sealed) << failure_of(sealed).text;
+  EXPECT_EQ(stats().unsealed_bytes, 3u * 76);
+  ASSERT_TRUE(ask<job_record>(aut, atom::fail_v, record));
+  EXPECT_EQ(stats().unsealed_bytes, 0u);
+  insert(make_record(3));
+}
+
+TEST_F(StorageTest, ForeseesWhatAPcapngTakes) {
+  start();
+  const auto record = captured(1);
+  const auto foreseen = stats().unsealed_bytes;
+  const auto sealed = seal(record);
+  ASSERT_TRUE(sealed);
+  // But for the headers of files and interfaces.
+  const auto packets = sealed->savefile_bytes - 24 + 5 * (60 + 32);
+  EXPECT_GE(foreseen, packets);
+  EXPECT_LE(foreseen, packets + 5 * 3);
 }
 
 TEST_F(StorageTest, AppliesRetentionAtTheStart) {

@@ -61,6 +61,10 @@ limits:
   packet_limit: 1000000000
   running_jobs: 9
   streams_per_job: 10
+  account_size: 11GiB
+  account_jobs: 12
+  total_size: 13TiB
+  total_jobs: 14
 http:
   threads: 1
   max_connections: 2
@@ -80,7 +84,8 @@ http:
 auth: {max_failures: 7, window: 3m, max_block: 2m, max_addresses: 8}
 storage: {directory: /srv/x y, pcapng: false, microseconds: true, min_free: 0B,
           idempotency_lifetime: 90m}
-retention: {max_age: 3650d, max_size: 1TiB, sweep_interval: 2s}
+retention: {max_age: 3650d, max_size: 1TiB, max_jobs: 3, download_hold: 0ms,
+            sweep_interval: 2s}
 shutdown: {grace_period: 1m}
 log: {level: error, format: text}
 )");
@@ -109,6 +114,10 @@ log: {level: error, format: text}
   EXPECT_EQ(x.limits.packet_limit, 1000000000u);
   EXPECT_EQ(x.limits.running_jobs, 9u);
   EXPECT_EQ(x.limits.streams_per_job, 10u);
+  EXPECT_EQ(x.limits.account_bytes, 11ull << 30);
+  EXPECT_EQ(x.limits.account_jobs, 12u);
+  EXPECT_EQ(x.limits.total_bytes, 13ull << 40);
+  EXPECT_EQ(x.limits.total_jobs, 14u);
   EXPECT_EQ(x.http.threads, 1u);
   EXPECT_EQ(x.http.max_connections, 2u);
   EXPECT_EQ(x.http.max_connections_per_address, 6u);
@@ -135,6 +144,8 @@ log: {level: error, format: text}
   EXPECT_EQ(x.storage.idempotency_lifetime, 90min);
   EXPECT_EQ(x.retention.max_age, 3650 * 24h);
   EXPECT_EQ(x.retention.max_bytes, 1ull << 40);
+  EXPECT_EQ(x.retention.max_jobs, 3u);
+  EXPECT_EQ(x.retention.download_hold, 0s);
   EXPECT_EQ(x.retention.sweep_interval, 2s);
   EXPECT_EQ(x.shutdown.grace_period, 1min);
   EXPECT_EQ(x.log.level, "error");

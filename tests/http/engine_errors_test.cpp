@@ -54,6 +54,7 @@ TEST(EngineErrorsTest, HaveStatusAndCode) {
     {errc::shutting_down, 503, 20303, false, ""},
     {errc::invalid_options, 500, 20307, true, ""},
     {errc::key_reused, 422, 20109, false, ""},
+    {errc::quota_reached, 507, 20310, false, ""},
   };
   for (const auto& x : rows) {
     const auto error = to_api_error(ours(x.from));
@@ -65,7 +66,7 @@ TEST(EngineErrorsTest, HaveStatusAndCode) {
     EXPECT_EQ(error.message == text, !x.internal) << to_string(x.from);
   }
   // A code that is new in the engine must be added here, too.
-  EXPECT_EQ(std::size(rows), static_cast<std::size_t>(errc::key_reused));
+  EXPECT_EQ(std::size(rows), static_cast<std::size_t>(errc::quota_reached));
 }
 
 TEST(EngineErrorsTest, HideWhatIsNotOurs) {

@@ -203,6 +203,7 @@ fake_disk(storage_actor::pointer self,
     [=](atom::recall, const std::string&,
         const std::string&) -> caf::result<job_record> { return refuse(); },
     [](atom::progress, const job_record&) {},
+    [](atom::limits, const storage_limits&) { return caf::ok_atom_v; },
     [=](atom::append, const std::string&, std::uint32_t,
         const capture::packet_batch&) -> caf::result<caf::ok_atom> {
       return refuse();
@@ -756,6 +757,7 @@ TEST_F(HandlersTest, TranslatesEveryRefusalOfTheEngine) {
     {errc::no_savefile, {404, 20202}},
     {errc::storage_unavailable, {503, 20304}},
     {errc::storage_full, {507, 20305}},
+    {errc::quota_reached, {507, 20310}},
     {errc::no_interface, {500, 20307}},
     {errc::shutting_down, {503, 20303}},
     {errc::invalid_options, {500, 20307}},

@@ -204,6 +204,8 @@ TEST(CaptureResponseTest, NamesEveryEndReason) {
         std::pair{end_reason::interface_lost, "interface_lost"},
         std::pair{end_reason::node_lost, "node_lost"},
         std::pair{end_reason::storage_error, "storage_error"},
+        std::pair{end_reason::storage_full, "storage_full"},
+        std::pair{end_reason::quota, "quota"},
         std::pair{end_reason::shutdown, "shutdown"}}) {
     job.reason = reason;
     EXPECT_EQ(result_of(capture_response(job)).at("end_reason"), word);

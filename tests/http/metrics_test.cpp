@@ -51,6 +51,10 @@ metrics_snapshot full_snapshot() {
   now.storage->savefile_bytes = 4096;
   now.storage->free_bytes = 1u << 30;
   now.storage->expired_jobs = 9;
+  now.storage->unsealed_bytes = 21;
+  now.storage->quota_bytes = 22;
+  now.storage->quota_jobs = 23;
+  now.storage->refused = {{"disk_full", 24}, {"total_size", 0}};
   now.front.emplace();
   now.front->connections_accepted = 11;
   now.front->connections_refused = 12;
@@ -94,6 +98,11 @@ TEST(MetricsTest, ShowEveryFact) {
     {"edgecap_storage_bytes", 4096},
     {"edgecap_storage_free_bytes", 1073741824},
     {"edgecap_storage_expired_total", 9},
+    {"edgecap_storage_unsealed_bytes", 21},
+    {"edgecap_storage_quota_bytes", 22},
+    {"edgecap_storage_quota_captures", 23},
+    {R"(edgecap_storage_refused_total{cause="disk_full"})", 24},
+    {R"(edgecap_storage_refused_total{cause="total_size"})", 0},
     {R"(edgecap_http_connections_total{outcome="accepted"})", 11},
     {R"(edgecap_http_connections_total{outcome="refused"})", 12},
     {"edgecap_http_requests_refused_total", 13},
@@ -121,6 +130,8 @@ TEST(MetricsTest, LeaveOutWhatIsUnknown) {
   EXPECT_THAT(text, Not(HasSubstr("edgecap_captures")));
   EXPECT_THAT(text, Not(HasSubstr("edgecap_packets")));
   EXPECT_THAT(text, HasSubstr("edgecap_storage_bytes"));
+  now.storage->quota_bytes = now.storage->quota_jobs = 0;
+  EXPECT_THAT(aut.render(now), Not(HasSubstr("quota"))) << "there is none";
   now = full_snapshot();
   now.storage.reset();
   EXPECT_THAT(aut.render(now), Not(HasSubstr("edgecap_storage")));

@@ -71,7 +71,7 @@ storage_actor::behavior_type fake_storage(storage_actor::pointer self,
      st](atom::append, const std::string& id, std::uint32_t run,
          const capture::packet_batch& batch) -> caf::result<caf::ok_atom> {
       if (st->appends_until_failure == 0)
-        return broken("append");
+        return make_error(st->append_failure, "append: Input/output error");
       if (st->appends_until_failure > 0)
         --st->appends_until_failure;
       st->runs[id][run] += batch.packets();
@@ -93,6 +93,8 @@ storage_actor::behavior_type fake_storage(storage_actor::pointer self,
       auto sealed = record;
       const auto lost = record.reason == end_reason::interface_lost
                         || record.reason == end_reason::node_lost
+                        || record.reason == end_reason::storage_full
+                        || record.reason == end_reason::quota
                         || record.reason == end_reason::shutdown;
       sealed.phase = lost && st->packets(record.id) == 0 ? job_phase::failed
                                                          : job_phase::succeeded;
@@ -148,6 +150,7 @@ storage_actor::behavior_type fake_storage(storage_actor::pointer self,
       stats.jobs = st->records.size();
       return stats;
     },
+    [](atom::limits, const storage_limits&) { return caf::ok_atom_v; },
     [st](atom::work) {
       // A promise may be answered by its own actor only.
       for (auto* promises : {&st->held, &st->held_inserts})

@@ -26,6 +26,7 @@ struct storage_script {
   bool fail_fail = false;
   /// Appends that succeed before one fails; negative: all succeed.
   int appends_until_failure = -1;
+  errc append_failure = errc::storage_unavailable; ///< What they fail with.
   /// Appends are kept unanswered until the actor gets `work`.
   bool hold_appends = false;
   /// Seals are never answered.
