@@ -113,6 +113,10 @@ engine_options to_engine_options(const config::settings& from,
   to.registry.job.wall_clock = wall_clock;
   // What is left of the grace period is for sealing.
   to.registry.job.drain_timeout = from.shutdown.grace_period * 4 / 5;
+  // At once: an end in order would wait for whoever is gone. The next start
+  // resolves what this process leaves, as after any crash.
+  to.on_loss
+    = [](const std::string&, const std::string&) { std::_Exit(EXIT_FAILURE); };
   return to;
 }
 

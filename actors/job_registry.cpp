@@ -134,11 +134,7 @@ void job_registry_state::recall(const pending_create_ptr& asked) {
           refuse(asked, key_reused());
           return;
         }
-        const auto* entry = find(record.spec.account_id, record.id);
-        if (entry != nullptr)
-          answer(asked, {entry->record, true});
-        else
-          answer(asked, {std::move(record), true});
+        answer(asked, {newest(record), true});
       },
       [this, asked](caf::error& err) {
         const auto why = describe(err);
@@ -152,7 +148,7 @@ void job_registry_state::recall(const pending_create_ptr& asked) {
 void job_registry_state::admit(const pending_create_ptr& asked) {
   if (shutting_down)
     return refuse(asked, shutting_down_error());
-  if (running.size() + creating >= options.running_jobs)
+  if (running.size() + creating + withdrawn.size() >= options.running_jobs)
     return refuse(asked, make_error(errc::too_many_jobs,
                                     "the limit of "
                                       + std::to_string(options.running_jobs)
@@ -207,17 +203,24 @@ void job_registry_state::withdraw(job_record record) {
   record.reason = end_reason::storage_error;
   record.error_message = "storage did not confirm the capture in time";
   record.finished = options.job.wall_clock();
+  const auto [entry, fresh] = withdrawn.emplace(record.id, record);
+  settle_withdrawn(entry->second);
+}
+
+void job_registry_state::settle_withdrawn(const job_record& record) {
   self->request(peers.storage, request_timeout, atom::fail_v, record)
-    .then(
-      [](const job_record&) {
-        // It stands as failed, or never stood.
-      },
-      [id = record.id](caf::error& err) {
-        log_event{"job-not-withdrawn"}
-          .with("job", id)
-          .with("error", describe(err).text)
-          .warn();
-      });
+    .then([this](const job_record& failed) { withdrawn.erase(failed.id); },
+          [this, id = record.id](caf::error& err) {
+            const auto why = describe(err);
+            if (why.ours && why.code == errc::unknown_job) {
+              withdrawn.erase(id); // it never stood
+              return;
+            }
+            log_event{"job-not-withdrawn"}
+              .with("job", id)
+              .with("error", why.text)
+              .warn();
+          });
 }
 
 void job_registry_state::start(job_record record,
@@ -231,7 +234,8 @@ void job_registry_state::start(job_record record,
     options.job);
   auto id = record.id;
   ++totals.jobs_created;
-  running.emplace(std::move(id), running_job{handle, std::move(record), {}});
+  running.emplace(std::move(id),
+                  running_job{handle, std::move(record), {}, {}});
   if (shutting_down)
     self->send(handle, atom::stop_v, end_reason::shutdown);
 }
@@ -266,21 +270,19 @@ void job_registry_state::finished(job_record terminal, bool durable) {
   const auto i = running.find(terminal.id);
   if (i == running.end())
     return;
-  if (!is_terminal(i->second.record.phase)) {
-    add(totals, terminal);
-    log_event{"job-finished"}
-      .with("job", terminal.id)
-      .with("phase", to_string(terminal.phase))
-      .with("reason", to_string(terminal.reason))
-      .with("packets", terminal.packets_captured)
-      .with("error", terminal.error_message)
-      .info();
-  }
   if (!durable) {
-    i->second.record = std::move(terminal);
+    i->second.end = std::move(terminal);
     answer_shutdown_if_done();
     return;
   }
+  add(totals, terminal);
+  log_event{"job-finished"}
+    .with("job", terminal.id)
+    .with("phase", to_string(terminal.phase))
+    .with("reason", to_string(terminal.reason))
+    .with("packets", terminal.packets_captured)
+    .with("error", terminal.error_message)
+    .info();
   const auto erasers = std::move(i->second.erasers);
   running.erase(i);
   for (const auto& promise : erasers)
@@ -290,18 +292,26 @@ void job_registry_state::finished(job_record terminal, bool durable) {
 
 void job_registry_state::settle_ends() {
   for (const auto& [id, entry] : running) {
-    if (!is_terminal(entry.record.phase))
+    if (!entry.end)
       continue;
-    self->request(peers.storage, request_timeout, atom::fail_v, entry.record)
+    self->request(peers.storage, request_timeout, atom::fail_v, *entry.end)
       .then(
         [this](job_record& terminal) { finished(std::move(terminal), true); },
-        [id = id](caf::error& err) {
+        [this, id = id](caf::error& err) {
+          const auto why = describe(err);
+          const auto i = running.find(id);
+          // It has been durable for long, only the answer was lost; since then
+          // storage has removed the job.
+          if (why.ours && why.code == errc::unknown_job && i != running.end())
+            return finished(job_record{*i->second.end}, true);
           log_event{"job-end-not-durable"}
             .with("job", id)
-            .with("error", describe(err).text)
+            .with("error", why.text)
             .warn();
         });
   }
+  for (const auto& [id, record] : withdrawn)
+    settle_withdrawn(record);
   self->delayed_send(self, settle_interval, atom::tick_v);
 }
 
@@ -311,7 +321,7 @@ void job_registry_state::job_died(const caf::actor_addr& source,
     = std::find_if(running.begin(), running.end(), [&](const auto& entry) {
         return entry.second.handle.address() == source;
       });
-  if (i == running.end() || is_terminal(i->second.record.phase))
+  if (i == running.end() || i->second.end)
     return; // it finished before
   auto record = i->second.record;
   log_event{"job-died"}
@@ -379,8 +389,7 @@ caf::result<caf::ok_atom> job_registry_state::shutdown() {
 }
 
 void job_registry_state::answer_shutdown_if_done() {
-  const auto runs
-    = [](const auto& entry) { return !is_terminal(entry.second.record.phase); };
+  const auto runs = [](const auto& entry) { return !entry.second.end; };
   if (!shutting_down || creating > 0
       || std::any_of(running.begin(), running.end(), runs))
     return;
@@ -445,23 +454,33 @@ job_registry_state::find(const std::string& account, const std::string& id) {
   return &i->second;
 }
 
-shared_job_page job_registry_state::overlay(shared_job_page page) const {
-  const auto is_running = [this](const job_record& x) {
-    return !is_terminal(x.phase) && running.count(x.id) != 0;
-  };
+const job_record& job_registry_state::newest(const job_record& stored) {
+  const auto i = running.find(stored.id);
+  if (i == running.end())
+    return stored;
+  auto& record = i->second.record;
+  // Its end is durable, and its job is about to say so: whoever has seen the
+  // end must not see less of it afterwards.
+  if (is_terminal(stored.phase))
+    record = stored;
+  return record;
+}
+
+shared_job_page job_registry_state::overlay(shared_job_page page) {
+  const auto is_running
+    = [this](const job_record& x) { return running.count(x.id) != 0; };
   if (std::none_of(page->jobs.begin(), page->jobs.end(), is_running))
     return page;
   auto result = std::make_shared<job_page>(*page);
   for (auto& record : result->jobs)
     if (is_running(record))
-      record = running.at(record.id).record;
+      record = newest(record);
   return result;
 }
 
 engine_stats job_registry_state::stats() const {
   auto result = totals;
-  for (const auto& [id, entry] : running)
-    result.jobs_running += is_terminal(entry.record.phase) ? 0 : 1;
+  result.jobs_running = running.size();
   return result;
 }
 
@@ -547,7 +566,8 @@ job_registry(job_registry_actor::stateful_pointer<job_registry_state> self,
     },
     [self](atom::download, const std::string& account, const std::string& id,
            savefile_format format) -> caf::result<savefile> {
-      if (auto* entry = self->state.find(account, id))
+      const auto* entry = self->state.find(account, id);
+      if (entry != nullptr && entry->record.phase != job_phase::succeeded)
         return no_download(entry->record);
       return self->delegate(self->state.peers.storage, atom::download_v,
                             account, id, format);
@@ -560,8 +580,7 @@ job_registry(job_registry_actor::stateful_pointer<job_registry_state> self,
     [self](atom::shutdown) { return self->state.shutdown(); },
     [self](atom::progress, job_record& record) {
       const auto i = self->state.running.find(record.id);
-      if (i != self->state.running.end()
-          && !is_terminal(i->second.record.phase))
+      if (i != self->state.running.end() && !i->second.end)
         i->second.record = std::move(record);
     },
     [self](atom::finished, job_record& terminal, bool durable) {

@@ -13,6 +13,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -56,7 +57,10 @@ struct job_registry_state {
   /// A job that is not terminal yet, or whose end is not durable yet.
   struct running_job {
     job_actor handle;
-    job_record record;               ///< As last reported.
+    job_record record; ///< As last reported, or its durable end.
+    /// How it ended, for storage to make that durable. Nobody else is told
+    /// before: a crash would make it end otherwise.
+    std::optional<job_record> end;
     std::vector<ok_promise> erasers; ///< Who waits for its removal.
   };
 
@@ -118,8 +122,12 @@ struct job_registry_state {
   /// The running job of that account, or nullptr.
   running_job* find(const std::string& account, const std::string& id);
 
-  /// Puts what running jobs last reported over what storage knows.
-  shared_job_page overlay(shared_job_page page) const;
+  /// What is known of a job that storage has: what it last reported if it runs,
+  /// and its end if storage has that.
+  const job_record& newest(const job_record& stored);
+
+  /// Makes the jobs of a page the newest.
+  shared_job_page overlay(shared_job_page page);
 
   engine_stats stats() const;
 
@@ -132,6 +140,9 @@ struct job_registry_state {
   /// Finished jobs that were asked for. They change no more, but may be
   /// removed by storage, which says so.
   record_memory remembered{max_remembered_jobs};
+  /// Jobs that storage may have although their requests were refused, as they
+  /// are to end: it is asked until it has that. They count as running.
+  std::unordered_map<std::string, job_record> withdrawn;
   std::uint32_t creating = 0; ///< Jobs that are admitted, but not durable yet.
   /// Creates under way that have a key, by account and key.
   std::map<std::pair<std::string, std::string>, pending_create_ptr> keyed;
@@ -146,6 +157,7 @@ private:
   void admit(const pending_create_ptr& asked);
   void insert(const pending_create_ptr& asked);
   void withdraw(job_record record);
+  void settle_withdrawn(const job_record& record);
   void start(job_record record, caf::actor_clock::time_point accepted);
   void create_failed(const pending_create_ptr& asked, const caf::error& why);
   void answer(const pending_create_ptr& asked, creation made);

@@ -194,19 +194,17 @@ storage_state::append(const std::string& id, std::uint32_t run,
     return make_error(errc::unknown_job, "capture " + id
                                            + " takes no packets: it has ended "
                                              "or never was");
-  if (open->second)
-    return open->second;
+  auto& lost = open->second;
+  if (lost)
+    return lost;
   auto done = room.check(id, run, batch, *parts.index, self->clock().now());
   if (done)
     done = permit(parts, storage_step::append, id);
   if (done)
     done = parts.store->append(id, run, batch);
   if (!done) {
-    auto why = as_error(done.error());
-    if (done.error().code == store_errc::full
-        || done.error().code == store_errc::quota)
-      open->second = why;
-    return why;
+    lost = as_error(done.error());
+    return lost;
   }
   room.grow(id, run, batch);
   return caf::ok_atom_v;

@@ -124,8 +124,8 @@ struct storage_state {
   storage_actor::pointer self;
   storage_options options;
   storage_parts parts;
-  /// Jobs that take packets; or take no more for want of room, and why: what
-  /// came behind a batch that is missing would hide that it is.
+  /// Jobs that take packets; or take no more since a batch was lost, and why:
+  /// what came behind it would hide that it is missing.
   std::unordered_map<std::string, caf::error> open_jobs;
   capacity room;
   download_leases leases;

@@ -30,6 +30,18 @@ void prepare(caf::actor_system_config& config, std::size_t threads) {
   config.add_message_types<caf::id_block::edgecap_handles>();
 }
 
+caf::actor spawn_guardian(caf::actor_system& system, loss_handler on_loss,
+                          const rate_limiter_actor& limiter,
+                          const storage_actor& storage, const node_actor& node,
+                          const job_registry_actor& registry) {
+  return system.spawn(guardian,
+                      guarded_actors{{"rate-limiter", limiter.address()},
+                                     {"storage", storage.address()},
+                                     {"node", node.address()},
+                                     {"job-registry", registry.address()}},
+                      std::move(on_loss));
+}
+
 engine::engine(caf::actor_system& system) : system_(system) {}
 
 engine::~engine() {
@@ -49,6 +61,9 @@ caf::expected<std::unique_ptr<engine>> engine::start(caf::actor_system& system,
   result->registry_ = system.spawn(
     job_registry, std::move(options.registry),
     job_registry_peers{result->limiter_, result->storage_, {result->node_}});
+  result->guardian_
+    = spawn_guardian(system, std::move(options.on_loss), result->limiter_,
+                     result->storage_, result->node_, result->registry_);
   return result;
 }
 
@@ -82,7 +97,7 @@ bool engine::seal_jobs(std::chrono::milliseconds patience) {
 std::size_t engine::stop() {
   // Whoever talks goes before whom it talks to.
   std::vector<caf::actor> roots;
-  for (const auto& handle : {caf::actor_cast<caf::actor>(registry_),
+  for (const auto& handle : {guardian_, caf::actor_cast<caf::actor>(registry_),
                              caf::actor_cast<caf::actor>(node_),
                              caf::actor_cast<caf::actor>(limiter_),
                              caf::actor_cast<caf::actor>(storage_)})
@@ -90,6 +105,7 @@ std::size_t engine::stop() {
       roots.push_back(handle);
   if (roots.empty())
     return 0;
+  guardian_ = nullptr;
   registry_ = nullptr;
   node_ = nullptr;
   limiter_ = nullptr;

@@ -1,11 +1,13 @@
 #pragma once
 
+#include "actors/guardian.hpp"
 #include "actors/interfaces.hpp"
 #include "actors/job_registry.hpp"
 #include "actors/node.hpp"
 #include "actors/rate_limiter.hpp"
 #include "actors/storage.hpp"
 
+#include <caf/actor.hpp>
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
 #include <caf/error.hpp>
@@ -25,7 +27,16 @@ struct engine_options {
   job_registry_options registry;
   /// For storage to open its index and to resolve what a crash left.
   std::chrono::milliseconds start_timeout{120000};
+  /// Called on an actor's thread when one of the tree's long-lived actors has
+  /// died: the process is to end. Never empty.
+  loss_handler on_loss;
 };
+
+/// Watches over a tree that has started; to be ended before any part of it.
+caf::actor spawn_guardian(caf::actor_system& system, loss_handler on_loss,
+                          const rate_limiter_actor& limiter,
+                          const storage_actor& storage, const node_actor& node,
+                          const job_registry_actor& registry);
 
 /// Prepares CAF for the engine: message types and scheduler. CAF's own
 /// configuration files and command line are never read.
@@ -76,6 +87,7 @@ private:
   storage_actor storage_;
   node_actor node_;
   job_registry_actor registry_;
+  caf::actor guardian_;
 };
 
 } // namespace edgecap

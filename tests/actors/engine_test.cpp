@@ -404,6 +404,20 @@ TEST_F(Engine, WithdrawsAJobThatStorageConfirmedTooLate) {
   EXPECT_EQ(ask<engine_stats>(registry, atom::stats_v)->jobs_running, 0u);
 }
 
+TEST_F(Engine, WithdrawsUntilStorageHasIt) {
+  start_engine();
+  disk->hold_inserts = true;
+  disk->fail_fail = true;
+  auto pending = create_later(spec());
+  advance(request_timeout + 10s, 100ms);
+  EXPECT_TRUE(failure_of(receive_record(pending)).timeout);
+  ASSERT_EQ(disk->records.size(), 1u);
+  EXPECT_EQ(disk->records.begin()->second.phase, job_phase::pending);
+  disk->fail_fail = false;
+  advance(10s, 100ms);
+  EXPECT_EQ(disk->records.begin()->second.phase, job_phase::failed);
+}
+
 TEST_F(Engine, FailsWhenAnAppendFails) {
   disk->appends_until_failure = 1;
   const auto job = create(spec(100));
@@ -491,19 +505,51 @@ TEST_F(Engine, FailsWhenStorageNeverAnswersAnAppend) {
   EXPECT_EQ(record.reason, end_reason::storage_error);
 }
 
-TEST_F(Engine, FailsWhenSealingFailsAndSettlesTheEndLater) {
+// After a crash before that, the job might end otherwise.
+TEST_F(Engine, TellsOfAnEndWhenItIsDurable) {
+  disk->fail_seal = true;
+  disk->fail_fail = true;
+  const auto job = create(spec(10));
+  host.on("eth0").deliver_packets(10);
+  advance(20s, 100ms);
+  EXPECT_EQ(get(job.id).phase, job_phase::sealing);
+  EXPECT_EQ(disk->records[job.id].phase, job_phase::pending);
+  disk->fail_fail = false;
+  advance(10s, 100ms);
+  EXPECT_EQ(disk->records[job.id].phase, job_phase::failed);
+  const auto record = get(job.id);
+  EXPECT_EQ(record.phase, job_phase::failed);
+  EXPECT_EQ(record.reason, end_reason::storage_error);
+}
+
+// Its end became durable, but nobody heard of that before it was removed.
+TEST_F(Engine, LetsGoOfAJobThatStorageHasRemoved) {
   disk->fail_seal = true;
   disk->fail_fail = true;
   const auto job = create(spec(10));
   host.on("eth0").deliver_packets(10);
   run();
-  auto record = get(job.id);
-  EXPECT_EQ(record.phase, job_phase::failed);
-  EXPECT_EQ(record.reason, end_reason::storage_error);
-  EXPECT_EQ(disk->records[job.id].phase, job_phase::pending);
-  disk->fail_fail = false;
+  EXPECT_EQ(ask<engine_stats>(registry, atom::stats_v)->jobs_running, 1u);
+  disk->records.clear();
+  disk->fail_fail_unknown = true;
   advance(10s, 100ms);
-  EXPECT_EQ(disk->records[job.id].phase, job_phase::failed);
+  EXPECT_EQ(ask<engine_stats>(registry, atom::stats_v)->jobs_running, 0u);
+}
+
+// The page comes before the job says that it has ended.
+TEST_F(Engine, TellsNothingOlderThanAListDid) {
+  disk->fail_seal = true;
+  disk->fail_fail = true;
+  const auto job = create(spec(10));
+  host.on("eth0").deliver_packets(10);
+  run();
+  ASSERT_EQ(get(job.id).phase, job_phase::sealing);
+  disk->records[job.id].phase = job_phase::failed;
+  list_query query;
+  query.account_id = account;
+  const auto page = ask<shared_job_page>(registry, atom::list_v, query);
+  ASSERT_TRUE(page);
+  EXPECT_EQ((*page)->jobs.front().phase, job_phase::failed);
   EXPECT_EQ(get(job.id).phase, job_phase::failed);
 }
 
@@ -511,7 +557,7 @@ TEST_F(Engine, FailsWhenSealingTakesForEver) {
   disk->hold_seals = true;
   const auto job = create(spec(10));
   host.on("eth0").deliver_packets(10);
-  advance(registry_opts.job.seal_timeout + 1s, 1s);
+  advance(registry_opts.job.seal_timeout + 10s, 1s);
   const auto record = get(job.id);
   EXPECT_EQ(record.phase, job_phase::failed);
   EXPECT_EQ(record.reason, end_reason::storage_error);

@@ -396,12 +396,25 @@ TEST_F(StorageTest, SaysWhyAnAppendFails) {
   start();
   const auto record = captured(1);
   faults->broken = {storage_step::append};
-  EXPECT_EQ(failure_of(append(record, 0, make_batch(1))).code,
-            errc::storage_unavailable);
   faults->code = store_errc::full;
   EXPECT_EQ(failure_of(append(record, 0, make_batch(1))).code,
             errc::storage_full);
   faults->broken.clear();
+  ASSERT_TRUE(seal(record));
+  expect_whole(1);
+}
+
+// What came behind it would hide that it is missing: after a crash, the runs
+// are all that is known.
+TEST_F(StorageTest, TakesNoPacketsBehindALostBatch) {
+  start();
+  const auto record = captured(1);
+  faults->broken = {storage_step::append};
+  EXPECT_FALSE(append(record, 0, make_batch(1)));
+  faults->broken.clear();
+  const auto again = failure_of(append(record, 0, make_batch(1)));
+  EXPECT_EQ(again.code, errc::storage_unavailable);
+  EXPECT_FALSE(append(record, 1, make_batch(1)));
   ASSERT_TRUE(seal(record));
   expect_whole(1);
 }

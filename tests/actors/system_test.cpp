@@ -3,9 +3,12 @@
 #include "tests/support/temp_directory.hpp"
 
 #include <caf/scoped_actor.hpp>
+#include <caf/send.hpp>
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <future>
+#include <string>
 
 // The tree on CAF's real scheduler, with storage on its own thread: what
 // simulated time cannot show.
@@ -38,11 +41,15 @@ protected:
     result.registry.systems = {"lab"};
     result.registry.make_id = random_job_id;
     result.registry.job.wall_clock = clock;
+    result.on_loss = [this](const std::string& name, const std::string&) {
+      lost.set_value(name);
+    };
     return result;
   }
 
   temp_directory directory;
   scripted_host host;
+  std::promise<std::string> lost;
   caf::actor_system_config cfg;
   caf::actor_system sys;
 };
@@ -85,6 +92,16 @@ TEST_F(System, RefusesASecondEngineOnTheSameDirectory) {
   const auto second = engine::start(sys, options());
   ASSERT_FALSE(second);
   EXPECT_EQ(describe(second.error()).code, errc::storage_unavailable);
+}
+
+TEST_F(System, SaysWhichActorOfItsTreeDied) {
+  auto engine = engine::start(sys, options());
+  ASSERT_TRUE(engine);
+  caf::anon_send_exit((*engine)->storage(), caf::exit_reason::kill);
+  auto told = lost.get_future();
+  ASSERT_EQ(told.wait_for(10s), std::future_status::ready);
+  EXPECT_EQ(told.get(), "storage");
+  EXPECT_EQ((*engine)->stop(), 0u);
 }
 
 TEST(RandomJobId, IsHexAndNeverTheSame) {

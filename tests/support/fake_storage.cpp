@@ -102,6 +102,8 @@ storage_actor::behavior_type fake_storage(storage_actor::pointer self,
       return sealed;
     },
     [st](atom::fail, const job_record& record) -> caf::result<job_record> {
+      if (st->fail_fail_unknown)
+        return unknown(record.id);
       if (st->fail_fail)
         return broken("fail");
       auto failed = record;

@@ -24,6 +24,8 @@ struct storage_script {
   bool hold_inserts = false;
   bool fail_seal = false;
   bool fail_fail = false;
+  /// Instead, it says that there is no such job.
+  bool fail_fail_unknown = false;
   /// Appends that succeed before one fails; negative: all succeed.
   int appends_until_failure = -1;
   errc append_failure = errc::storage_unavailable; ///< What they fail with.
