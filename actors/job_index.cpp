@@ -343,6 +343,18 @@ void migrate(SQLite::Database& db, int version) {
   }
 }
 
+/// Without its WAL the index would go on with a journal whose end is not
+/// synced: a crash of the host could take back what was answered.
+/// @throws SQLite::Exception and std::runtime_error
+void set_wal(SQLite::Database& db) {
+  SQLite::Statement pragma{db, "PRAGMA journal_mode = WAL"};
+  if (!pragma.executeStep() || pragma.getColumn(0).getString() != "wal")
+    throw std::runtime_error("the file system does not support WAL");
+  // The answer comes first and the change, which may fail, with the end.
+  while (pragma.executeStep())
+    continue;
+}
+
 /// Checks that the database is ours and whole, then makes it current.
 /// @throws SQLite::Exception and std::runtime_error
 void prepare(SQLite::Database& db) {
@@ -358,9 +370,7 @@ void prepare(SQLite::Database& db) {
   const auto verdict = db.execAndGet("PRAGMA quick_check(1)").getString();
   if (verdict != "ok")
     throw SQLite::Exception(verdict, SQLITE_CORRUPT);
-  const auto mode = db.execAndGet("PRAGMA journal_mode = WAL").getString();
-  if (mode != "wal")
-    throw std::runtime_error("the file system does not support WAL");
+  set_wal(db);
   db.exec("PRAGMA synchronous = FULL");
   db.exec("PRAGMA foreign_keys = ON");
   // Negative: in KiB.

@@ -54,6 +54,34 @@ stored<void> make_directory(file_system& files, const fs::path& directory) {
   return {};
 }
 
+/// Makes a directory and those above it that are missing. What is synced in a
+/// directory is lost with the directory's own name, so that is synced as well.
+stored<void> make_durable_directory(file_system& files,
+                                    const fs::path& directory) {
+  const auto above = [](const fs::path& x) {
+    return x.has_parent_path() ? x.parent_path() : fs::path{"."};
+  };
+  std::vector<fs::path> missing;
+  for (auto x = directory; x.has_relative_path() && !files.status(x);
+       x = x.parent_path())
+    missing.push_back(x);
+  if (directory.has_parent_path())
+    if (const auto made = files.make_directories(directory.parent_path());
+        !made)
+      return system_failure(
+        "create directory " + directory.parent_path().string(), made.error());
+  if (auto made = make_directory(files, directory); !made)
+    return made;
+  for (const auto& x : missing)
+    if (auto synced = sync_directory(files, above(x)); !synced)
+      return synced;
+  // An earlier process may have ended before it came to this; but we need not
+  // be allowed to read what others have put our directory into.
+  if (missing.empty())
+    static_cast<void>(files.sync_directory(above(directory)));
+  return {};
+}
+
 /// Removes a file that need not be there.
 stored<void> remove_file(file_system& files, const fs::path& file) {
   if (const auto gone = files.remove(file); !gone && gone.error() != ENOENT)
@@ -155,11 +183,7 @@ savefile_store::~savefile_store() = default;
 stored<std::unique_ptr<savefile_store>> savefile_store::open(options opts) {
   auto& files = *opts.files;
   const auto& root = opts.directory;
-  if (root.has_parent_path())
-    if (const auto made = files.make_directories(root.parent_path()); !made)
-      return system_failure("create directory " + root.parent_path().string(),
-                            made.error());
-  if (auto made = make_directory(files, root); !made)
+  if (auto made = make_durable_directory(files, root); !made)
     return tl::unexpected<store_error>{made.error()};
   // Before anything else is touched.
   auto held = lock(files, root / "lock");

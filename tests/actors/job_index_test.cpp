@@ -1,4 +1,5 @@
 #include "actors/job_index.hpp"
+#include "tests/support/simulated_disk.hpp"
 #include "tests/support/temp_directory.hpp"
 
 #include <SQLiteCpp/SQLiteCpp.h>
@@ -673,6 +674,25 @@ TEST_F(JobIndexTest, BringsAnIndexOfVersionOneUpToDate) {
   open();
   EXPECT_EQ(recalled("one"), 1) << "and stays so";
   EXPECT_EQ(index->totals()->jobs, 3u);
+}
+
+// SQLite answers "wal" before it has written that down: when the end of this
+// failed, the index went on with a journal whose removal nobody syncs.
+TEST(JobIndexOnSimulatedDisk, DoesNotGoOnWithoutItsWal) {
+  simulated_disk disk{1};
+  auto failures = 0;
+  disk.set_script([&](disk_call call, const std::string& path) {
+    return call == disk_call::sync && path == "/index-journal"
+               && failures++ == 0
+             ? EIO
+             : 0;
+  });
+  EXPECT_FALSE(job_index::open("/index", disk.files(), disk.vfs()));
+  EXPECT_EQ(failures, 1);
+  auto opened = job_index::open("/index", disk.files(), disk.vfs());
+  ASSERT_TRUE(opened) << opened.error().message;
+  ASSERT_TRUE((*opened)->insert(make_record(1)));
+  EXPECT_TRUE(disk.contents("/index-wal"));
 }
 
 TEST_F(JobIndexTest, SurvivesAFullDisk) {

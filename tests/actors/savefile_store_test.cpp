@@ -1,6 +1,7 @@
 #include "actors/savefile_store.hpp"
 #include "tests/support/savefile_reader.hpp"
 #include "tests/support/scripted_source.hpp"
+#include "tests/support/simulated_disk.hpp"
 #include "tests/support/temp_directory.hpp"
 
 #include <gmock/gmock.h>
@@ -157,6 +158,30 @@ TEST_F(SavefileStoreTest, SaysWhyADirectoryCannotBeUsed) {
   const auto is_a_file = savefile_store::open({directory.path() / "file", 16});
   ASSERT_FALSE(is_a_file);
   EXPECT_THAT(is_a_file.error().message, HasSubstr("create directory"));
+}
+
+// What is synced in a directory is gone with it when its own name was not.
+TEST(SavefileStoreOnSimulatedDisk, KeepsItsOwnNameInACrashOfTheHost) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    simulated_disk disk{seed};
+    const fs::path root = "/var/lib/edgecap/captures";
+    ASSERT_TRUE(savefile_store::open({root, 16, &disk.files()}));
+    disk.crash(crash_kind::host);
+    disk.start();
+    for (const auto* name : {"", "jobs", "savefiles"})
+      EXPECT_TRUE(disk.files().status(root / name)) << seed << " " << name;
+  }
+}
+
+TEST(SavefileStoreOnSimulatedDisk, MakesUpForAProcessThatEndedTooEarly) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    simulated_disk disk{seed};
+    ASSERT_TRUE(disk.files().make_directory("/captures"));
+    ASSERT_TRUE(savefile_store::open({"/captures", 16, &disk.files()}));
+    disk.crash(crash_kind::host);
+    disk.start();
+    EXPECT_TRUE(disk.files().status("/captures/savefiles")) << seed;
+  }
 }
 
 TEST_F(SavefileStoreTest, TellsFreeSpaceAsTheSystemDoes) {
