@@ -378,6 +378,35 @@ void prepare(SQLite::Database& db) {
   migrate(db, version);
 }
 
+/// Writes a WAL over itself. A sync that fails may have lost what no later sync
+/// makes up for: not only the commit that it was for, which is taken back, but
+/// also those before it that nobody had wanted to be synced; and with them, in
+/// a crash of the host, all that comes after them. What is to be read of the
+/// file is right.
+/// @throws std::runtime_error
+void rewrite_wal(capture::file_system& files, const std::string& wal) {
+  const auto check = [&](const auto& x) {
+    if (!x)
+      throw std::runtime_error("rewrite " + wal + ": "
+                               + std::generic_category().message(x.error()));
+  };
+  const auto in = files.open(wal, capture::open_mode::read);
+  check(in);
+  const auto out = files.open(wal, capture::open_mode::change);
+  check(out);
+  std::vector<char> piece(256u << 10);
+  for (std::uint64_t offset = 0;;) {
+    const auto got = (*in)->read(piece.data(), piece.size(), offset);
+    check(got);
+    if (*got == 0)
+      break;
+    iovec part{piece.data(), *got};
+    check(capture::write_all(**out, &part, 1, offset));
+    offset += *got;
+  }
+  check((*out)->sync());
+}
+
 /// Makes one commit skip the sync of the WAL.
 class relaxed_sync {
 public:
@@ -417,10 +446,30 @@ std::string condition_of(const std::string& status) {
 
 class job_index::impl {
 public:
-  impl(const std::filesystem::path& file, const std::string& vfs)
-    : path(file.string()),
+  impl(const std::filesystem::path& file, capture::file_system& disk,
+       const std::string& vfs)
+    : path(file.string()), files(disk),
       db(path, SQLite::OPEN_READWRITE, busy_timeout_ms, vfs) {
+    // Nor does anybody know how the syncs of an earlier process went.
+    if (files.status(wal))
+      rewrite_wal(files, wal);
     prepare(db);
+  }
+
+  /// Runs `f`, which changes the index.
+  /// @throws SQLite::Exception and std::runtime_error
+  template <class F>
+  auto change(F&& f) {
+    forget_answers();
+    if (wal_in_doubt)
+      rewrite_wal(files, wal);
+    wal_in_doubt = false;
+    try {
+      return f();
+    } catch (const SQLite::Exception& x) {
+      wal_in_doubt = x.getErrorCode() == SQLITE_IOERR;
+      throw;
+    }
   }
 
   /// Prepares a statement at its first use.
@@ -432,7 +481,6 @@ public:
   }
 
   void insert(const job_record& x, const std::string& key) {
-    forget_answers();
     SQLite::Transaction transaction{db};
     use statement{prepared(
       insert_job, "INSERT INTO jobs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,"
@@ -458,7 +506,6 @@ public:
   }
 
   void update(const job_record& x) {
-    forget_answers();
     SQLite::Transaction transaction{db};
     use statement{prepared(
       update_job,
@@ -483,7 +530,6 @@ public:
   }
 
   bool erase(const std::string& id) {
-    forget_answers();
     use statement{prepared(delete_job, "DELETE FROM jobs WHERE id = ?")};
     binder{*statement} << id;
     return statement->exec() > 0;
@@ -591,7 +637,10 @@ public:
   }
 
   const std::string path;
+  const std::string wal = path + "-wal";
+  capture::file_system& files;
   SQLite::Database db;
+  bool wal_in_doubt = false; ///< A change has met an error of the disk.
   page_memory pages{max_remembered_pages};
 
 private:
@@ -685,7 +734,7 @@ job_index::open(const std::filesystem::path& file, capture::file_system& files,
   if (auto made = create_private(files, file); !made)
     return tl::unexpected<store_error>{made.error()};
   return attempt("open index " + file.string(), [&] {
-    auto opened = std::make_unique<impl>(file, vfs);
+    auto opened = std::make_unique<impl>(file, files, vfs);
     return std::unique_ptr<job_index>{new job_index{std::move(opened)}};
   });
 }
@@ -693,23 +742,22 @@ job_index::open(const std::filesystem::path& file, capture::file_system& files,
 stored<void> job_index::insert(const job_record& record,
                                const std::string& key) {
   return attempt("insert job " + record.id + " into " + impl_->path,
-                 [&] { impl_->insert(record, key); });
+                 [&] { impl_->change([&] { impl_->insert(record, key); }); });
 }
 
 stored<void> job_index::update(const job_record& record, durability wanted) {
   return attempt("update job " + record.id + " in " + impl_->path, [&] {
-    if (wanted == durability::host) {
-      impl_->update(record);
-      return;
-    }
-    relaxed_sync guard{impl_->db};
-    impl_->update(record);
+    std::optional<relaxed_sync> guard;
+    if (wanted == durability::process)
+      guard.emplace(impl_->db);
+    impl_->change([&] { impl_->update(record); });
   });
 }
 
 stored<bool> job_index::erase(const std::string& id) {
-  return attempt("remove job " + id + " from " + impl_->path,
-                 [&] { return impl_->erase(id); });
+  return attempt("remove job " + id + " from " + impl_->path, [&] {
+    return impl_->change([&] { return impl_->erase(id); });
+  });
 }
 
 stored<std::optional<job_record>> job_index::find(const std::string& id) {
@@ -725,8 +773,9 @@ stored<std::optional<job_record>> job_index::recall(const std::string& account,
 }
 
 stored<std::size_t> job_index::forget_keys(unix_ns instant, std::size_t limit) {
-  return attempt("forget old keys in " + impl_->path,
-                 [&] { return impl_->forget_keys(instant, limit); });
+  return attempt("forget old keys in " + impl_->path, [&] {
+    return impl_->change([&] { return impl_->forget_keys(instant, limit); });
+  });
 }
 
 stored<shared_job_page> job_index::list(const list_query& query) {

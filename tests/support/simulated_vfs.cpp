@@ -38,13 +38,8 @@ vfs_file& of(sqlite3_file* x) {
 simulated_disk::core& disk_of(sqlite3_vfs* x);
 std::uint64_t epoch_of(sqlite3_vfs* x);
 
-/// SQLite's word for an errno value.
-int code_of(int error, int otherwise) {
-  return error == ENOSPC ? SQLITE_FULL : otherwise;
-}
-
 int outcome(const io_result<void>& x, int otherwise) {
-  return x ? SQLITE_OK : code_of(x.error(), otherwise);
+  return x ? SQLITE_OK : otherwise;
 }
 
 std::string directory_of(const std::string& path) {
@@ -83,7 +78,7 @@ int write_file(sqlite3_file* file, const void* data, int size,
   while (!rest.empty()) {
     const auto taken = x.disk->write(x.epoch, *x.node, x.path, rest, at);
     if (!taken)
-      return code_of(taken.error(), SQLITE_IOERR_WRITE);
+      return taken.error() == ENOSPC ? SQLITE_FULL : SQLITE_IOERR_WRITE;
     rest.erase(0, *taken);
     at += *taken;
   }
@@ -99,8 +94,8 @@ int truncate_file(sqlite3_file* file, sqlite3_int64 size) {
 
 int sync_file(sqlite3_file* file, int) {
   auto& x = of(file);
-  if (auto synced = x.disk->sync(x.epoch, *x.node, x.path); !synced)
-    return code_of(synced.error(), SQLITE_IOERR_FSYNC);
+  if (!x.disk->sync(x.epoch, *x.node, x.path))
+    return SQLITE_IOERR_FSYNC;
   if (!std::exchange(x.syncs_names, false))
     return SQLITE_OK;
   // As SQLite does, a directory that cannot be synced is passed over.
