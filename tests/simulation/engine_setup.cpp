@@ -1,0 +1,44 @@
+#include "tests/simulation/engine_setup.hpp"
+
+#include <cstdio>
+#include <string>
+
+namespace edgecap::simulation {
+
+engine_options make_engine_options(const setup& how, timeline& time,
+                                   network& host, std::uint64_t& ids) {
+  engine_options to;
+  to.limiter.collect = {how.collects, 60};
+  to.storage.pcapng = how.pcapng;
+  to.storage.precision = how.microseconds
+                           ? capture::time_precision::microseconds
+                           : capture::time_precision::nanoseconds;
+  to.storage.min_free_bytes = 0;
+  to.storage.max_age = how.max_age;
+  to.storage.each_account.jobs = how.account_jobs;
+  to.storage.seal_slice_bytes = how.seal_slice_bytes;
+  to.storage.max_open_runs = how.max_open_runs;
+  to.storage.wall_clock = [&time] { return time.date(); };
+  to.node.name = "node-1";
+  to.node.systems[system_name] = {{"eth*", 1, 128, false}};
+  to.node.source.batch_bytes = how.batch_bytes;
+  to.node.open_source = host.factory();
+  to.node.list_interfaces = [&host] { return host.interfaces(); };
+  to.registry.systems = {system_name};
+  to.registry.running_jobs = how.running_jobs;
+  to.registry.job.credit_bytes = how.credit_bytes;
+  to.registry.job.progress_interval = how.progress_interval;
+  to.registry.job.idle_interval = 4 * how.progress_interval;
+  to.registry.job.drain_timeout
+    = std::chrono::milliseconds{grace_period} * 4 / 5;
+  to.registry.job.wall_clock = to.storage.wall_clock;
+  to.registry.make_id = [&ids] {
+    char id[33];
+    std::snprintf(id, sizeof id, "%032llx",
+                  static_cast<unsigned long long>(++ids));
+    return std::string{id};
+  };
+  return to;
+}
+
+} // namespace edgecap::simulation

@@ -1,0 +1,796 @@
+#include "tests/simulation/model.hpp"
+
+#include "actors/messages.hpp"
+#include "tests/simulation/savefile_check.hpp"
+
+#include <caf/deep_to_string.hpp>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+namespace edgecap::simulation {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+/// What an answer may take when nothing is wrong, and then some.
+constexpr instant patience = 15s;
+
+/// A pause of storage that nobody notices.
+constexpr instant short_pause = 1s;
+
+template <class T>
+std::string text_of(const std::optional<T>& x) {
+  return x ? std::to_string(*x) : "?";
+}
+
+std::string text_of(const interface_report& x) {
+  return "[" + x.node + "/" + x.interface + " " + to_string(x.phase) + " link "
+         + (x.link ? std::to_string(static_cast<std::uint32_t>(*x.link)) : "?")
+         + " captured " + std::to_string(x.packets_captured) + " matched "
+         + text_of(x.packets_matched) + " sampled out "
+         + text_of(x.packets_sampled_out) + " dropped "
+         + text_of(x.dropped_by_kernel) + "/" + text_of(x.dropped_by_interface)
+         + "/" + text_of(x.dropped_by_us) + " " + x.error + "]";
+}
+
+/// Everything that a record says.
+std::string text_of(const job_record& x) {
+  auto result
+    = x.id + " of " + x.spec.account_id.substr(0, 2) + " for "
+      + std::to_string(x.spec.packet_limit) + " packets in "
+      + std::to_string(x.spec.time_limit_s) + " s: " + to_string(x.phase) + " "
+      + to_string(x.reason) + " \"" + x.error_message + "\""
+      + (x.stop_requested ? " stopped" : "") + " submitted "
+      + std::to_string(x.submitted) + " started " + text_of(x.started)
+      + " finished " + text_of(x.finished) + " packets "
+      + std::to_string(x.packets_captured) + " bytes "
+      + std::to_string(x.bytes_captured) + " files "
+      + std::to_string(x.savefile_bytes) + " " + std::to_string(x.pcapng_bytes);
+  for (const auto& each : x.interfaces)
+    result += " " + text_of(each);
+  return result;
+}
+
+std::uint64_t captured_on_interfaces(const job_record& x) {
+  std::uint64_t result = 0;
+  for (const auto& each : x.interfaces)
+    result += each.packets_captured;
+  return result;
+}
+
+std::string status_of(const job_record& x) {
+  if (!is_terminal(x.phase))
+    return "pending";
+  return x.phase == job_phase::succeeded ? "success" : "failed";
+}
+
+/// No packet of a job is stamped later.
+capture::unix_ns latest_stamp_of(const job_record& x) {
+  return x.submitted + capture::unix_ns{x.spec.time_limit_s} * 1'000'000'000;
+}
+
+bool regular(end_reason x) {
+  return x == end_reason::packet_limit || x == end_reason::time_limit
+         || x == end_reason::stopped;
+}
+
+/// Whether packets that were counted may not have been stored.
+bool lost_room(end_reason x) {
+  return x == end_reason::storage_full || x == end_reason::quota
+         || x == end_reason::storage_error;
+}
+
+bool overlaps(const std::pair<instant, instant>& x, instant from, instant to) {
+  return x.first <= to && x.second >= from;
+}
+
+} // namespace
+
+model::model(const setup& how, timeline& time, const network& host,
+             violation violated)
+  : setup_(how), time_(time), host_(host), violated_(std::move(violated)) {}
+
+// -- what is done to the engine -----------------------------------------------
+
+void model::process_started() {
+  ++life_;
+  life_began_ = time_.now();
+  stopping_ = false;
+}
+
+void model::process_ended(bool host) {
+  host_crashed_ = host_crashed_ || host;
+  ends_of_lives_.push_back(time_.now());
+}
+
+void model::stopping() {
+  stopping_ = true;
+}
+
+void model::trouble(instant until) {
+  troubled_until_ = std::max(troubled_until_, until);
+}
+
+void model::storage_refused(const std::string& id) {
+  facts_[id].storage_refused = true;
+  trouble(time_.now());
+}
+
+void model::append_refused(const std::string& id) {
+  facts_[id].append_refused_in = life_;
+  storage_refused(id);
+}
+
+void model::storage_was_away(instant from, instant to) {
+  storage_away_.emplace_back(from, to);
+  trouble(to);
+}
+
+void model::disk_failed() {
+  disk_failures_.push_back(time_.now());
+  trouble(time_.now());
+}
+
+void model::savefile_lost(const std::string& id) {
+  facts_[id].savefile_lost = true;
+}
+
+void model::job_killed(const std::string& id) {
+  facts_[id].killed = true;
+  trouble(time_.now());
+}
+
+void model::sampler_killed(const std::string& id) {
+  facts_[id].sampler_killed = true;
+}
+
+void model::node_lost() {
+  nodes_lost_.push_back(time_.now());
+}
+
+// -- what clients ask and are told --------------------------------------------
+
+void model::asked(const request_ptr& x) {
+  x->life = life_;
+  x->sent = time_.now();
+  if (x->op.what == action::create)
+    creates_.push_back(x);
+  const auto i = jobs_.find(x->target);
+  if (i == jobs_.end() || i->second.last.spec.account_id != x->op.account)
+    return;
+  if (x->op.what == action::stop || x->op.what == action::erase)
+    i->second.stop_sent = true;
+  if (x->op.what == action::erase && !i->second.erase_sent)
+    i->second.erase_sent = x->sent;
+}
+
+void model::created(request& x, const creation& what) {
+  x.answered = time_.now();
+  const auto& record = what.record;
+  if (!(record.spec == x.op.spec))
+    violate("an answer is about what was asked", text_of(record));
+  if (what.replayed && x.op.key.empty())
+    violate("only a key leads to an earlier job", text_of(record));
+  if (!what.replayed) {
+    x.created = true;
+    const auto twice
+      = std::any_of(creates_.begin(), creates_.end(), [&](const auto& y) {
+          return y.get() != &x && y->created && y->target == record.id;
+        });
+    if (twice)
+      violate("a job is created once", text_of(record));
+    for (const auto& [id, view] : jobs_) {
+      const auto earlier
+        = std::any_of(creates_.begin(), creates_.end(), [&](const auto& y) {
+            return y.get() != &x && y->created && y->op.key == x.op.key
+                   && y->target == id && y->answered <= x.sent;
+          });
+      if (!x.op.key.empty() && id != record.id && earlier
+          && view.last.spec.account_id == x.op.account
+          && !may_be_gone(jobs_.at(id)))
+        violate("a key leads to one job", id + " and " + record.id);
+    }
+    x.target = record.id;
+    judge_creation_rate(x);
+  }
+  judge(x, record);
+}
+
+void model::told(request& x, const job_record& record) {
+  x.answered = time_.now();
+  if (record.id != x.target || record.spec.account_id != x.op.account)
+    violate("an answer is about what was asked", text_of(record));
+  judge(x, record);
+}
+
+void model::listed(request& x, const job_page& page) {
+  x.answered = time_.now();
+  std::set<std::string> shown;
+  for (std::size_t i = 0; i < page.jobs.size(); ++i) {
+    const auto& record = page.jobs[i];
+    if (!shown.insert(record.id).second)
+      violate("a list shows a job once", record.id);
+    if (record.spec.account_id != x.op.account)
+      violate("a list shows one account", text_of(record));
+    if (i > 0 && page.jobs[i - 1].submitted < record.submitted)
+      violate("a list begins with the newest", text_of(record));
+    if (!x.op.status.empty() && status_of(record) != x.op.status)
+      violate("a list shows the status asked for",
+              x.op.status + ": " + text_of(record));
+    judge(x, record);
+  }
+  if (page.total_count < shown.size()
+      || (shown.size() < 50 && page.total_count != shown.size()))
+    violate("a list counts what it shows", std::to_string(page.total_count)
+                                             + " instead of "
+                                             + std::to_string(shown.size()));
+  if (!x.op.status.empty() || page.total_count > 50)
+    return;
+  for (auto& [id, view] : jobs_)
+    if (view.last.spec.account_id == x.op.account && view.heard_of < x.sent
+        && shown.count(id) == 0 && !may_be_gone(view))
+      violate("an acknowledged job is never lost",
+              "not in the list: " + text_of(view.last));
+}
+
+void model::erased(request& x) {
+  x.answered = time_.now();
+  const auto i = jobs_.find(x.target);
+  if (i == jobs_.end() || i->second.last.spec.account_id != x.op.account)
+    violate("only an account's own job is removed", x.target);
+  else if (!i->second.gone_since)
+    i->second.gone_since = time_.now();
+}
+
+void model::downloaded(request& x, const std::string& bytes) {
+  x.answered = time_.now();
+  const auto i = jobs_.find(x.target);
+  if (i == jobs_.end())
+    return violate("only a known job is downloaded", x.target);
+  auto& view = i->second;
+  if (view.gone_since && *view.gone_since < x.sent)
+    violate("a removed job is gone", x.target);
+  if (!view.terminal)
+    return; // its record is asked for in the end
+  if (facts_[x.target].savefile_lost)
+    return; // what there is of it is no answer
+  if (view.terminal->phase != job_phase::succeeded)
+    return violate("a failed job has no savefile", text_of(*view.terminal));
+  judge_savefile(view, x.op.format == savefile_format::pcap ? bytes : "");
+  if (x.op.format == savefile_format::pcap)
+    return;
+  std::string fault;
+  const auto packets = count_pcapng(bytes, fault);
+  if (!fault.empty() || packets != view.terminal->packets_captured)
+    violate("a pcapng file holds what the record says",
+            std::to_string(packets) + " packets; " + fault + "; "
+              + text_of(*view.terminal));
+}
+
+void model::told_stats(request& x, const engine_stats& stats) {
+  x.answered = time_.now();
+  auto sum = stats.jobs_running;
+  for (const auto& each : stats.outcomes)
+    sum += each.jobs;
+  if (sum != stats.jobs_created)
+    violate("totals agree", caf::deep_to_string(stats));
+}
+
+void model::refused(request& x, const failure& why) {
+  x.answered = time_.now();
+  // Whoever waits no longer does not know what comes of it.
+  x.refused = why.ours;
+  if (x.op.what == action::create)
+    judge_refused_create(x, why);
+  else
+    judge_refused(x, why);
+}
+
+// -- judging refusals ---------------------------------------------------------
+
+void model::judge_refused_create(const request& x, const failure& why) {
+  const auto counts = [&](auto&& holds) {
+    return static_cast<std::uint32_t>(
+      std::count_if(creates_.begin(), creates_.end(),
+                    [&](const auto& y) { return y.get() != &x && holds(*y); }));
+  };
+  if (!why.ours || why.code == errc::storage_unavailable
+      || why.code == errc::storage_full) {
+    if (!excused(x))
+      violate("an engine without faults answers", why.text);
+    return;
+  }
+  switch (why.code) {
+  case errc::rate_limited:
+    return judge_rate_limited(x);
+  case errc::shutting_down:
+    if (!stopping_)
+      violate("only an engine that ends refuses for that", why.text);
+    return;
+  case errc::unknown_system:
+    if (x.op.spec.system == "lab")
+      violate("a known system is known", why.text);
+    return;
+  case errc::too_many_jobs: {
+    const auto may_run = counts([&](const request& y) {
+      if (y.refused)
+        return *y.answered > x.sent;
+      const auto i = jobs_.find(y.target);
+      // An end may be known before its job is gone.
+      return i == jobs_.end() || !i->second.terminal
+             || i->second.end_heard_of + patience > x.sent;
+    });
+    if (may_run < setup_.running_jobs)
+      violate("only too many running jobs are too many", why.text);
+    return;
+  }
+  case errc::quota_reached: {
+    // Those that nobody knows to be gone.
+    const auto kept = static_cast<std::uint64_t>(
+      std::count_if(jobs_.begin(), jobs_.end(), [&](const auto& entry) {
+        return entry.second.last.spec.account_id == x.op.account
+               && (!entry.second.gone_since
+                   || *entry.second.gone_since > x.sent);
+      }));
+    const auto unknown = counts([&](const request& y) {
+      return y.op.account == x.op.account && !y.created
+             && (!y.refused || *y.answered > x.sent);
+    });
+    if (setup_.account_jobs == 0 || kept + unknown < setup_.account_jobs)
+      violate("only a full quota is refused",
+              std::to_string(kept) + " + " + std::to_string(unknown));
+    return;
+  }
+  case errc::key_reused: {
+    const auto used
+      = std::any_of(creates_.begin(), creates_.end(), [&](const auto& y) {
+          return y->op.account == x.op.account && y->op.key == x.op.key
+                 && !(y->op.spec == x.op.spec);
+        });
+    if (!used)
+      violate("only a used key is refused", why.text);
+    return;
+  }
+  default:
+    violate("a create is refused for a reason that it can have", why.text);
+  }
+}
+
+void model::judge_rate_limited(const request& x) {
+  // Everybody who may hold a part of the allowance.
+  const auto holders
+    = std::count_if(creates_.begin(), creates_.end(), [&](const auto& y) {
+        if (y.get() == &x || y->op.account != x.op.account)
+          return false;
+        if (!y->answered || (!y->created && !y->refused))
+          return y->sent + 60s + 4 * patience > x.sent;
+        if (*y->answered > x.sent)
+          return true;
+        return y->created && *y->answered + 60s > x.sent;
+      });
+  if (static_cast<std::uint32_t>(holders) < setup_.collects)
+    violate("only a used allowance is refused",
+            std::to_string(holders) + " of " + std::to_string(setup_.collects)
+              + " used");
+}
+
+void model::judge_creation_rate(const request& x) {
+  const auto others
+    = std::count_if(creates_.begin(), creates_.end(), [&](const auto& y) {
+        return y.get() != &x && y->created && y->life == x.life
+               && y->op.account == x.op.account && x.answered
+               && *x.answered - y->sent < 60s;
+      });
+  if (static_cast<std::uint32_t>(others) >= setup_.collects)
+    violate("an account creates as often as it may",
+            std::to_string(others + 1) + " in a minute");
+}
+
+void model::judge_refused(const request& x, const failure& why) {
+  const auto i = jobs_.find(x.target);
+  auto* view
+    = i == jobs_.end() || i->second.last.spec.account_id != x.op.account
+        ? nullptr
+        : &i->second;
+  if (!why.ours || why.code == errc::storage_unavailable
+      || why.code == errc::storage_full) {
+    if (!excused(x))
+      violate("an engine without faults answers", why.text);
+    return;
+  }
+  const auto lost
+    = facts_[x.target].savefile_lost || facts_[x.target].storage_refused;
+  switch (why.code) {
+  case errc::unknown_job:
+    if (view == nullptr)
+      return;
+    if (!may_be_gone(*view))
+      violate("an acknowledged job is never lost", text_of(view->last));
+    else if (!view->gone_since)
+      view->gone_since = time_.now();
+    return;
+  case errc::not_ready:
+    if (x.op.what == action::erase
+          ? !excused(x)
+          : x.op.what != action::download
+              || (view != nullptr && view->terminal && view->heard_of < x.sent
+                  && view->terminal->finished && !excused(x)))
+      violate("a finished job is ready", why.text);
+    return;
+  case errc::no_savefile:
+    if (x.op.what == action::download
+        && (view == nullptr || !view->terminal || lost
+            || view->terminal->phase == job_phase::failed
+            || (x.op.format == savefile_format::pcapng
+                && view->terminal->pcapng_bytes == 0)))
+      return;
+    return violate("a job that succeeded has its savefile", why.text);
+  case errc::not_running:
+  case errc::too_many_followers:
+    if (x.op.what != action::follow)
+      violate("a request is refused for a reason that it can have", why.text);
+    return;
+  default:
+    violate("a request is refused for a reason that it can have", why.text);
+  }
+}
+
+// -- judging records ----------------------------------------------------------
+
+void model::judge(const request& x, const job_record& record) {
+  auto& view = view_of(x, record);
+  if (view.gone_since && *view.gone_since < x.sent)
+    violate("a removed job is gone", text_of(record));
+  if (!(record.spec == view.last.spec)
+      || record.submitted != view.last.submitted)
+    violate("what was asked for never changes", text_of(record));
+  judge_shape(record);
+  judge_progress(x, view, record);
+}
+
+model::job_view& model::view_of(const request&, const job_record& record) {
+  const auto [i, fresh] = jobs_.try_emplace(record.id);
+  auto& view = i->second;
+  if (fresh) {
+    view.last = record;
+    view.heard_of = time_.now();
+    view.last_life = life_;
+    may_exist(record);
+  }
+  return view;
+}
+
+/// A job comes from a request that may have created one.
+void model::may_exist(const job_record& record) {
+  const auto asked
+    = std::count_if(creates_.begin(), creates_.end(),
+                    [&](const auto& y) { return y->op.spec == record.spec; });
+  const auto there
+    = std::count_if(jobs_.begin(), jobs_.end(), [&](const auto& y) {
+        return y.second.last.spec == record.spec;
+      });
+  if (there > asked)
+    violate("a job comes from a request", text_of(record));
+}
+
+void model::judge_shape(const job_record& x) {
+  if (x.packets_captured > x.spec.packet_limit)
+    violate("never more than packet_limit", text_of(x));
+  if (captured_on_interfaces(x) != x.packets_captured)
+    violate("interfaces add up to the job", text_of(x));
+  if (!is_terminal(x.phase))
+    return;
+  if (x.reason == end_reason::none || !x.finished)
+    violate("an end has a reason and a time", text_of(x));
+  if (x.phase == job_phase::failed
+      && (x.error_message.empty() || x.savefile_bytes != 0))
+    violate("a failed job says why and has no savefile", text_of(x));
+  if (x.phase == job_phase::succeeded && x.savefile_bytes < 24)
+    violate("a job that succeeded has a savefile", text_of(x));
+}
+
+void model::judge_progress(const request& x, job_view& view,
+                           const job_record& record) {
+  const auto& last = view.last;
+  auto& facts = facts_[record.id];
+  if (view.terminal && facts.savefile_lost
+      && view.terminal->phase == job_phase::succeeded
+      && record.phase == job_phase::failed) {
+    view.terminal.reset(); // its next end is final again
+    facts.savefile_lost = false;
+    facts.storage_refused = true;
+  }
+  // Answers overtake each other: what was asked before another answer came may
+  // be older than that.
+  const auto newer = x.sent > view.last_heard_of;
+  if (!newer && record.phase < last.phase)
+    return;
+  if (view.terminal) {
+    if (text_of(record) != text_of(*view.terminal))
+      violate("an end is final",
+              text_of(*view.terminal) + " became " + text_of(record));
+    return;
+  }
+  if (!is_terminal(record.phase) && view.last_life == life_ && newer) {
+    if (record.phase < last.phase)
+      violate("a status never goes backward",
+              text_of(last) + " became " + text_of(record));
+    else if (record.packets_captured < last.packets_captured
+             && !lost_room(record.reason))
+      violate("a count never goes backward",
+              text_of(last) + " became " + text_of(record));
+  }
+  if (is_terminal(record.phase)) {
+    judge_end(view, record);
+    view.terminal = record;
+    view.end_heard_of = time_.now();
+  }
+  view.last = record;
+  view.last_life = life_;
+  view.last_heard_of = time_.now();
+}
+
+void model::judge_end(const job_view& view, const job_record& record) {
+  const auto none = record.packets_captured == 0;
+  const auto expected = record.reason == end_reason::storage_error
+                          ? job_phase::failed
+                        : regular(record.reason) || !none ? job_phase::succeeded
+                                                          : job_phase::failed;
+  if (record.phase != expected)
+    violate("a job succeeds or fails by the rule", text_of(record));
+  judge_reason(view, record);
+  judge_interfaces(record);
+}
+
+void model::judge_reason(const job_view& view, const job_record& record) {
+  const auto& facts = facts_[record.id];
+  const auto begin = begin_of(record);
+  const auto sources = sources_of(record);
+  const auto crashed = crashed_since(begin);
+  auto true_reason = false;
+  switch (record.reason) {
+  case end_reason::packet_limit:
+    true_reason
+      = record.packets_captured == record.spec.packet_limit || host_crashed_;
+    break;
+  case end_reason::time_limit:
+    true_reason
+      = begin + std::chrono::seconds{record.spec.time_limit_s} <= time_.now()
+        || (crashed && time_.latest_date() >= latest_stamp_of(record));
+    break;
+  case end_reason::stopped:
+    true_reason = view.stop_sent;
+    break;
+  case end_reason::interface_lost:
+    // A source that has delivered as many as the job wants ends, too.
+    true_reason = facts.sampler_killed
+                  || std::all_of(sources.begin(), sources.end(),
+                                 [](const auto* x) { return x->disturbed; });
+    break;
+  case end_reason::node_lost:
+    true_reason = !nodes_lost_.empty();
+    break;
+  case end_reason::storage_error:
+    true_reason = facts.storage_refused || facts.savefile_lost
+                  || disk_failed_since(begin)
+                  || std::any_of(storage_away_.begin(), storage_away_.end(),
+                                 [&](const auto& x) {
+                                   return overlaps(x, begin, time_.now());
+                                 });
+    break;
+  case end_reason::storage_full:
+    true_reason = disk_failed_since(begin);
+    break;
+  case end_reason::shutdown:
+    true_reason = stopping_ || crashed || facts.killed;
+    break;
+  default:
+    break;
+  }
+  if (!true_reason)
+    violate("an end has its true reason", text_of(record));
+  if (facts.append_refused_in == life_ && !crashed && !facts.killed
+      && record.reason != end_reason::storage_error
+      && record.reason != end_reason::storage_full)
+    violate("a job that lost packets says so", text_of(record));
+}
+
+/// Where nothing struck, each interface ended in order.
+void model::judge_interfaces(const job_record& record) {
+  const auto i = facts_.find(record.id);
+  if (!undisturbed(record) || record.reason == end_reason::shutdown
+      || disk_failed_since(begin_of(record))
+      || (i != facts_.end() && i->second.storage_refused))
+    return;
+  for (const auto& each : record.interfaces)
+    if (!each.error.empty() || each.phase != sampler_phase::ended)
+      violate("an interface without a fault ends in order", text_of(record));
+}
+
+void model::judge_savefile(const job_view& view, const std::string& bytes) {
+  const auto& record = *view.terminal;
+  if (bytes.empty())
+    return;
+  if (bytes.size() != record.savefile_bytes)
+    violate("a savefile is as large as the record says",
+            std::to_string(bytes.size()) + ": " + text_of(record));
+  const auto found = read_pcap(bytes);
+  if (!found.fault.empty())
+    return violate("a savefile is whole", found.fault + ": " + text_of(record));
+  if (found.records.size() != record.packets_captured)
+    violate("packets captured are the records in the file",
+            std::to_string(found.records.size()) + ": " + text_of(record));
+  std::map<std::uint32_t, std::uint32_t> next; // by source
+  capture::unix_ns last = 0;
+  const auto not_after = latest_stamp_of(record);
+  const auto unit = found.microseconds ? 1000 : 1;
+  std::map<std::uint32_t, std::set<std::uint32_t>> seen;
+  for (const auto& x : found.records) {
+    if (x.time < last)
+      violate("a savefile is in order of time", text_of(record));
+    last = x.time;
+    if (x.time > not_after)
+      violate("no packet is later than the time limit", text_of(record));
+    const auto& source = *host_.sources().at(x.identity.source);
+    const auto ours = source.subject == record.spec.filter.source_port
+                      && source.not_after == not_after;
+    if (!ours || x.identity.sequence >= source.delivered.size())
+      return violate("a record was delivered for its job", text_of(record));
+    const auto& packet = source.delivered[x.identity.sequence];
+    const auto length = packet.captured_length;
+    if (packet.time / unit != x.time / unit
+        || (!found.link_header_added && x.captured_length != length))
+      violate("a record is as it was delivered", text_of(record));
+    if (!seen[x.identity.source].insert(x.identity.sequence).second)
+      violate("a packet is recorded once", text_of(record));
+  }
+  for (const auto& [source, sequences] : seen)
+    if (*sequences.rbegin() + 1 != sequences.size())
+      violate("what a source delivered is kept from its beginning on",
+              "source " + std::to_string(source) + ": " + text_of(record));
+  // And nothing was left out, whatever the disk did: a job that lost a batch
+  // has another reason.
+  if (!undisturbed(record)
+      || (record.reason != end_reason::time_limit
+          && record.reason != end_reason::stopped))
+    return;
+  for (const auto* source : sources_of(record))
+    if (seen[source->number].size() != source->delivered.size())
+      violate("what was delivered is kept", "source "
+                                              + std::to_string(source->number)
+                                              + ": " + text_of(record));
+}
+
+// -- while it runs ------------------------------------------------------------
+
+void model::look_at_sources() {
+  for (const auto& x : host_.sources())
+    if (x->starved_since && *x->starved_since + patience < time_.now()
+        && !storage_away_since(*x->starved_since - patience))
+      violate("a sampler gets its credit back",
+              "source " + std::to_string(x->number));
+}
+
+void model::look_at_running(const job_record& record, std::size_t samplers) {
+  const auto sources = sources_of(record);
+  const auto gone
+    = std::all_of(sources.begin(), sources.end(), [&](const auto* x) {
+        return x->let_go && x->let_go_at + patience < time_.now();
+      });
+  if (samplers > 0 && sources.size() == samplers && gone
+      && record.phase == job_phase::capturing)
+    violate("a job without interfaces ends", text_of(record));
+}
+
+// -- in the end ---------------------------------------------------------------
+
+void model::at_rest(const std::vector<job_record>& everything) {
+  std::set<std::string> there;
+  for (const auto& record : everything) {
+    there.insert(record.id);
+    if (!is_terminal(record.phase))
+      violate("every job ends", text_of(record));
+  }
+  for (auto& [id, view] : jobs_)
+    if (there.count(id) == 0 && !may_be_gone(view))
+      violate("an acknowledged job is never lost", text_of(view.last));
+}
+
+// -- looking ------------------------------------------------------------------
+
+std::vector<std::string> model::known_jobs() const {
+  std::vector<std::string> result;
+  for (const auto& [id, view] : jobs_)
+    result.push_back(id);
+  return result;
+}
+
+const std::string& model::account_of(const std::string& id) const {
+  return jobs_.at(id).last.spec.account_id;
+}
+
+bool model::has_savefile(const std::string& id) const {
+  const auto i = jobs_.find(id);
+  return i != jobs_.end() && i->second.terminal
+         && i->second.terminal->phase == job_phase::succeeded
+         && !i->second.erase_sent && !lost_its_savefile(id);
+}
+
+bool model::lost_its_savefile(const std::string& id) const {
+  const auto i = facts_.find(id);
+  return i != facts_.end() && i->second.savefile_lost;
+}
+
+std::vector<const source_log*>
+model::sources_of(const job_record& record) const {
+  std::vector<const source_log*> result;
+  const auto not_after = latest_stamp_of(record);
+  for (const auto& x : host_.sources())
+    if (x->subject == record.spec.filter.source_port
+        && x->not_after == not_after)
+      result.push_back(x.get());
+  return result;
+}
+
+bool model::may_be_gone(const job_view& view) const {
+  if (view.erase_sent || view.gone_since)
+    return true;
+  // Nobody may know yet that it has ended.
+  const auto finished = view.terminal
+                          ? view.terminal->finished.value_or(0)
+                          : view.last.submitted - time_.set_back().count();
+  return time_.latest_date() - std::chrono::nanoseconds{setup_.max_age}.count()
+         >= finished;
+}
+
+bool model::excused(const request& x) const {
+  return x.life != life_ || stopping_ || x.sent < life_began_
+         || x.sent - patience <= troubled_until_;
+}
+
+bool model::storage_away_since(instant begin) const {
+  return std::any_of(storage_away_.begin(), storage_away_.end(),
+                     [&](const auto& x) {
+                       return x.second - x.first > short_pause
+                              && overlaps(x, begin, time_.now());
+                     });
+}
+
+bool model::crashed_since(instant begin) const {
+  return std::any_of(ends_of_lives_.begin(), ends_of_lives_.end(),
+                     [&](instant x) { return x >= begin; });
+}
+
+/// When the first request was sent that this job may come from.
+instant model::begin_of(const job_record& record) const {
+  const auto i
+    = std::find_if(creates_.begin(), creates_.end(),
+                   [&](const auto& x) { return x->op.spec == record.spec; });
+  return i == creates_.end() ? instant{0} : (*i)->sent;
+}
+
+bool model::disk_failed_since(instant begin) const {
+  return !disk_failures_.empty() && disk_failures_.back() >= begin;
+}
+
+/// Whether nothing but a disk struck this job while it ran.
+bool model::undisturbed(const job_record& record) const {
+  const auto i = facts_.find(record.id);
+  if (i != facts_.end() && (i->second.killed || i->second.sampler_killed))
+    return false;
+  const auto begin = begin_of(record);
+  const auto sources = sources_of(record);
+  return !crashed_since(begin)
+         && std::none_of(sources.begin(), sources.end(),
+                         [](const auto* x) { return x->disturbed; })
+         && !storage_away_since(begin);
+}
+
+void model::violate(const char* rule, const std::string& text) const {
+  violated_(rule, text);
+}
+
+} // namespace edgecap::simulation
