@@ -66,7 +66,7 @@ struct disk_node {
   std::vector<naming> namings;
 
   /// SQLite's shared memory for a database, by number of its region.
-  std::map<int, std::unique_ptr<char[]>> shared_memory;
+  std::map<int, std::shared_ptr<char[]>> shared_memory;
 };
 
 using node_ptr = std::shared_ptr<disk_node>;

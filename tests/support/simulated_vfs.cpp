@@ -29,6 +29,8 @@ struct vfs_file {
   std::string path;
   bool vanishes;    ///< Is removed when it is closed.
   bool syncs_names; ///< The next sync makes its name durable first.
+  /// SQLite uses it to the end of its call, also when the disk crashes in that.
+  std::map<int, std::shared_ptr<char[]>> mapped;
 };
 
 vfs_file& of(sqlite3_file* x) {
@@ -149,8 +151,10 @@ int map_shared(sqlite3_file* file, int region, int size, int extend,
   if (memory.count(region) == 0) {
     if (extend == 0)
       return SQLITE_OK;
-    memory[region] = std::make_unique<char[]>(static_cast<std::size_t>(size));
+    memory[region]
+      = std::shared_ptr<char[]>{new char[static_cast<std::size_t>(size)]()};
   }
+  x.mapped[region] = memory[region];
   *into = memory[region].get();
   return SQLITE_OK;
 }
@@ -218,7 +222,8 @@ int open_file(sqlite3_vfs* vfs, const char* name, sqlite3_file* file, int flags,
              std::move(node),
              path,
              (flags & SQLITE_OPEN_DELETEONCLOSE) != 0,
-             (flags & SQLITE_OPEN_CREATE) != 0 && (flags & journals) != 0};
+             (flags & SQLITE_OPEN_CREATE) != 0 && (flags & journals) != 0,
+             {}};
   if (out_flags != nullptr)
     *out_flags = flags;
   return SQLITE_OK;
