@@ -454,6 +454,21 @@ public:
     if (files.status(wal))
       rewrite_wal(files, wal);
     prepare(db);
+    keep_names();
+  }
+
+  /// Makes the names of the index and its WAL durable. SQLite syncs the
+  /// directory when it has made the WAL, but does not mind if that fails.
+  /// @throws SQLite::Exception and std::runtime_error
+  void keep_names() {
+    // A change of nothing, for there is no WAL before the first change.
+    db.exec("PRAGMA user_version = " + std::to_string(schema_version));
+    const auto above = std::filesystem::path{path}.parent_path();
+    const auto directory = above.empty() ? std::filesystem::path{"."} : above;
+    if (const auto synced = files.sync_directory(directory); !synced)
+      throw std::runtime_error(
+        "sync directory " + directory.string() + ": "
+        + std::generic_category().message(synced.error()));
   }
 
   /// Runs `f`, which changes the index.
