@@ -50,9 +50,9 @@ enum class storage_step : std::uint8_t {
 };
 
 /// Asked before each step; an error makes the step fail with it, whatever the
-/// disk would have said. Empty in production: for tests that want a step to fail
-/// by its name. A single call, or a crash in it, is the simulated disk's to play
-/// (tests/support/README.md).
+/// disk would have said. Empty in production: for tests that want a step to
+/// fail by its name. A single call, or a crash in it, is the simulated disk's
+/// to play (tests/support/README.md).
 using fault_plan = std::function<std::optional<store_error>(
   storage_step step, const std::string& id)>;
 
