@@ -91,6 +91,8 @@ engine_options to_engine_options(const config::settings& from,
   to.storage.precision = from.storage.microseconds
                            ? capture::time_precision::microseconds
                            : capture::time_precision::nanoseconds;
+  to.storage.collect_window
+    = std::chrono::seconds{from.limits.collect.window_s};
   to.storage.wall_clock = wall_clock;
   to.node.name = from.node.name.empty() ? host_name() : from.node.name;
   to.node.source.ring_bytes = from.capture.ring_bytes;

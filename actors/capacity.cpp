@@ -19,10 +19,13 @@ std::uint64_t classic_bytes(const capture::packet_batch& batch) {
 
 /// At most, unless interfaces of different link types are captured together,
 /// which adds up to 20 bytes to each packet of the classic savefile.
+std::uint64_t all_bytes(std::uint64_t classic, std::uint64_t packets,
+                        bool pcapng) {
+  return pcapng ? 2 * classic + packets * pcapng_overhead_bytes : classic;
+}
+
 std::uint64_t all_bytes(const capture::packet_batch& batch, bool pcapng) {
-  const auto classic = classic_bytes(batch);
-  return pcapng ? 2 * classic + batch.packets() * pcapng_overhead_bytes
-                : classic;
+  return all_bytes(classic_bytes(batch), batch.packets(), pcapng);
 }
 
 } // namespace
@@ -80,14 +83,27 @@ stored<void> capacity::check(const std::string& id, std::uint32_t run,
   return check_floor("append to job " + id, floor, classic_bytes(batch), now);
 }
 
+void capacity::adopt(const std::string& id, const run_infos& runs) {
+  for (const auto& [run, info] : runs)
+    add(id, run,
+        info.captured_bytes + info.packets * sizeof(capture::record_header),
+        info.packets);
+}
+
 void capacity::grow(const std::string& id, std::uint32_t run,
                     const capture::packet_batch& batch) {
+  add(id, run, classic_bytes(batch), batch.packets());
+  free_bytes_ -= std::min(free_bytes_, classic_bytes(batch));
+}
+
+void capacity::add(const std::string& id, std::uint32_t run,
+                   std::uint64_t classic, std::uint64_t packets) {
   const auto i = claims_.find(id);
   if (i == claims_.end())
     return;
   auto& x = i->second;
-  const auto more = all_bytes(batch, options_.pcapng);
-  x.classic_bytes += classic_bytes(batch);
+  const auto more = all_bytes(classic, packets, options_.pcapng);
+  x.classic_bytes += classic;
   x.all_bytes += more;
   accounts_[x.account] += more;
   total_ += more;
@@ -95,7 +111,6 @@ void capacity::grow(const std::string& id, std::uint32_t run,
   x.only_run = run;
   if (x.needs_merge && largest_merge_)
     largest_merge_ = std::max(*largest_merge_, x.classic_bytes);
-  free_bytes_ -= std::min(free_bytes_, classic_bytes(batch));
 }
 
 void capacity::close(const std::string& id) {

@@ -2,6 +2,7 @@
 
 #include "actors/job_index.hpp"
 #include "actors/quota_check.hpp"
+#include "actors/savefile_store.hpp"
 #include "actors/storage_limits.hpp"
 #include "actors/store_error.hpp"
 #include "capture/packet_batch.hpp"
@@ -58,6 +59,9 @@ public:
   /// A job is durable and may take packets.
   void open(const std::string& id, const std::string& account);
 
+  /// An open job has runs already, of an earlier process.
+  void adopt(const std::string& id, const run_infos& runs);
+
   /// Whether a batch fits; what it takes is counted by `grow`.
   stored<void> check(const std::string& id, std::uint32_t run,
                      const capture::packet_batch& batch, job_index& index,
@@ -98,6 +102,8 @@ private:
   stored<void> check_floor(const std::string& attempt, std::uint64_t floor,
                            std::uint64_t more, time_point now);
   bool needs_merge(const claim& x, std::uint32_t run) const;
+  void add(const std::string& id, std::uint32_t run, std::uint64_t classic,
+           std::uint64_t packets);
   std::uint64_t unsealed_bytes_of(const std::string& account) const;
   std::uint64_t largest_merge_bytes();
 

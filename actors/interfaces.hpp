@@ -16,16 +16,22 @@ using rate_limiter_actor = caf::typed_actor<
   caf::replies_to<atom::acquire, std::string, allowance>::with<admission>,
   // Gives back what an operation took that then failed for our own reasons.
   caf::reacts_to<atom::refund, std::string, allowance>,
+  // Takes over what accounts spent of `allowance::collect` before a restart,
+  // oldest first.
+  caf::reacts_to<atom::resume, std::vector<spent_allowance>>,
   // INTERNAL: Forgets accounts that are at full allowance again.
   caf::reacts_to<atom::tick>>;
 
 /// Who remembers jobs and so has to learn which ones are gone.
 using expiry_sink_actor = caf::typed_actor<
-  // STORAGE has removed a job, for a client or by retention.
+  // STORAGE has removed a job, for a client or by retention, or has changed one
+  // that had ended, for it has lost its savefile.
   caf::reacts_to<atom::expired, std::string>>;
 
 /// The STORAGE actor interface. The only owner of the index and of the files.
 using storage_actor = caf::typed_actor<
+  // Hands over, once, what an earlier process left to be taken up.
+  caf::replies_to<atom::resume>::with<resumption>,
   // Adds a new job, and the idempotency key that it was asked for with, if it
   // is not empty; answers when both are durable.
   caf::replies_to<atom::insert, job_record, std::string>::with<caf::ok_atom>,
@@ -34,6 +40,11 @@ using storage_actor = caf::typed_actor<
   // Notes what is so now of a running job: its interfaces, whose places are the
   // numbers of their runs, above all; a crash would lose their names.
   caf::reacts_to<atom::progress, job_record>,
+  // Notes, durably, that a client wants the end of a job: account, id. Answers
+  // the job; one that has ended is left as it is.
+  caf::replies_to<atom::stop, std::string, std::string>::with<job_record>,
+  // Forgets that a job was counted against its account's allowance.
+  caf::reacts_to<atom::refund, std::string>,
   // Appends a batch to one run of a job; answers when it is written (a crash
   // of the process does not lose it, a crash of the host may).
   caf::replies_to<atom::append, std::string, std::uint32_t,
@@ -54,9 +65,9 @@ using storage_actor = caf::typed_actor<
                   savefile_format>::with<savefile>,
   // Returns what is stored.
   caf::replies_to<atom::stats>::with<storage_stats>,
-  // Tells somebody from now on of each job that it removes, even if whoever
-  // wanted it has given up waiting; before, in the order of messages, it has
-  // answered whatever was asked of that job.
+  // Tells somebody from now on of each job that it removes, or changes after
+  // its end, even if whoever wanted it has given up waiting; before, in the
+  // order of messages, it has answered whatever was asked of that job.
   caf::reacts_to<atom::expired, expiry_sink_actor>,
   // Keeps to these limits from now on. What runs or is stored beyond them ends
   // or goes as if they had always been so.
@@ -114,6 +125,9 @@ using job_actor = batch_sink_actor::extend<
 
 /// The JOB REGISTRY actor interface: the front door of the engine.
 using job_registry_actor = expiry_sink_actor::extend<
+  // Takes up what storage has of an earlier process; for whoever starts the
+  // engine, before anything else is asked.
+  caf::replies_to<atom::resume>::with<caf::ok_atom>,
   // Admits, persists and starts a job. With an idempotency key that is not
   // empty, an account's second request is answered with the job of its first.
   caf::replies_to<atom::create, job_spec, std::string>::with<creation>,
@@ -121,7 +135,8 @@ using job_registry_actor = expiry_sink_actor::extend<
   caf::replies_to<atom::get, std::string, std::string>::with<job_record>,
   // Returns one page of an account's jobs.
   caf::replies_to<atom::list, list_query>::with<shared_job_page>,
-  // Stops a job; idempotent. Answers the record at that moment.
+  // Stops a job; idempotent. Answers the record at that moment, when a crash
+  // cannot undo the stop any more.
   caf::replies_to<atom::stop, std::string, std::string>::with<job_record>,
   // Stops a job if it runs and removes it with its files.
   caf::replies_to<atom::erase, std::string, std::string>::with<caf::ok_atom>,

@@ -42,6 +42,13 @@ job_state::job_state(job_actor::pointer ptr) : self(ptr) {}
 void job_state::init(job_record accepted, std::chrono::milliseconds time_left,
                      job_peers handles, job_options opts) {
   record = std::move(accepted);
+  for (const auto& report : record.interfaces) {
+    auto& interrupted = shares.emplace_back();
+    interrupted.report = report;
+    interrupted.done = true;
+  }
+  first_run = shares.size();
+  inherited_message = record.error_message;
   peers = std::move(handles);
   options = std::move(opts);
   self->delayed_send(self, time_left, atom::deadline_v, job_phase::capturing);
@@ -83,19 +90,19 @@ void job_state::start_samplers(const node_actor& node,
     added.report.node = spec.node;
     added.report.interface = spec.interface;
     added.report.sampling_one_in = spec.sampling_one_in;
-    if (run >= options.max_samplers) {
+    if (run - first_run >= options.max_samplers || run >= max_runs_per_job) {
       mark_failed(added, "more interfaces than the limit of "
                            + std::to_string(options.max_samplers)
-                           + " samplers for one job");
+                           + " samplers, or " + std::to_string(max_runs_per_job)
+                           + " of all its lives, for one job");
       continue;
     }
     spec.job_id = record.id;
     spec.run = run;
     spec.filter = record.spec.filter;
-    spec.packet_limit = record.spec.packet_limit;
+    spec.packet_limit = record.spec.packet_limit - record.packets_captured;
     spec.credit_bytes = options.credit_bytes;
-    spec.not_after
-      = record.submitted + unix_ns{record.spec.time_limit_s} * 1'000'000'000;
+    spec.not_after = record.submitted + time_limit_ns(record.spec);
     self
       ->request(node, request_timeout, atom::sample_v, std::move(spec),
                 batch_sink_actor{self})
@@ -124,8 +131,10 @@ void job_state::sampler_opened(std::uint32_t run, capture::link_type link) {
   shares[run].report.phase = sampler_phase::capturing;
   if (record.phase == job_phase::pending) {
     record.phase = job_phase::capturing;
-    record.started = options.wall_clock();
+    if (!record.started)
+      record.started = options.wall_clock();
   }
+  go_on();
   note_interfaces();
   interface_settled();
 }
@@ -221,7 +230,7 @@ void job_state::end(end_reason reason, std::string message) {
     return;
   record.reason = reason;
   if (!message.empty())
-    record.error_message = std::move(message);
+    say(message);
   record.stop_requested
     = record.stop_requested || reason == end_reason::stopped;
   if (record.phase == job_phase::draining)
@@ -316,6 +325,11 @@ bool job_state::running() const {
          || record.phase == job_phase::capturing;
 }
 
+void job_state::say(const std::string& message) {
+  record.error_message
+    = inherited_message.empty() ? message : inherited_message + "; " + message;
+}
+
 void job_state::mark_failed(share& x, std::string why) {
   last_error = x.report.interface + ": " + why;
   x.report.phase = sampler_phase::failed;
@@ -382,12 +396,20 @@ void job_state::interface_settled() {
   if (surveyed && surveys_pending == 0
       && std::all_of(shares.begin(), shares.end(), settled)) {
     std::set<capture::link_type> links;
-    for (const auto& x : shares)
-      if (x.report.link)
-        links.insert(*x.report.link);
+    for (auto run = first_run; run < shares.size(); ++run)
+      if (const auto& link = shares[run].report.link)
+        links.insert(*link);
     feed.settle(links);
   }
   end_if_alone();
+}
+
+/// An interface is open. All of them are captured on when the last one is.
+void job_state::go_on() {
+  if (record.interruptions.empty())
+    return;
+  auto& last = record.interruptions.back();
+  last.to = std::max(options.wall_clock(), last.from);
 }
 
 void job_state::end_if_alone() {
@@ -397,9 +419,10 @@ void job_state::end_if_alone() {
                                  [](const share& x) { return x.done; });
   if (!alone)
     return;
-  if (shares.empty() && nodes_lost == peers.nodes.size())
+  const auto none_found = shares.size() == first_run;
+  if (none_found && nodes_lost == peers.nodes.size())
     end(end_reason::node_lost, "no node answered: " + last_error);
-  else if (shares.empty())
+  else if (none_found)
     end(end_reason::interface_lost,
         "system " + record.spec.system + " has no interface now");
   else
@@ -409,13 +432,18 @@ void job_state::end_if_alone() {
 void job_state::seal() {
   record.phase = job_phase::sealing;
   record.finished = options.wall_clock();
+  if (!record.interruptions.empty() && !record.interruptions.back().to)
+    record.error_message
+      += (record.error_message.empty() ? "" : "; ")
+         + std::string{"capturing did not go on after the process had ended "
+                       "unexpectedly"};
   feed.finish();
   publish();
   const auto settle = [this](const char* attempt) {
     return [this, attempt](caf::error& err) {
       record.phase = job_phase::failed;
       record.reason = end_reason::storage_error;
-      record.error_message = attempt + (": " + describe(err).text);
+      say(attempt + (": " + describe(err).text));
       finish(record, false);
     };
   };

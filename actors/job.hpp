@@ -129,6 +129,8 @@ struct job_state {
   job_peers peers;
   job_options options;
   std::vector<share> shares;
+  /// The first run of this process; those before it were interrupted.
+  std::size_t first_run = 0;
   std::size_t surveys_pending = 0;
   std::size_t nodes_lost = 0;
   std::size_t appends_pending = 0;
@@ -136,6 +138,8 @@ struct job_state {
   bool has_news = false; ///< Since the record was published.
   std::chrono::milliseconds tick_interval{0};
   live_feed feed;
+  /// What recovery had to say of the job, if an earlier process began it.
+  std::string inherited_message;
   std::string last_error; ///< Of the youngest failed survey or sampler.
 
   static inline const char* name = "job";
@@ -148,6 +152,8 @@ private:
                   const caf::error& why);
   void merge_counters(share& x, const interface_report& from);
   void interface_settled();
+  void go_on();
+  void say(const std::string& message);
   void end_if_alone();
   void seal();
 };
@@ -155,7 +161,8 @@ private:
 /// Runs one accepted capture to its end: supervises a sampler per interface,
 /// cuts at the limits, has the packets stored and sealed, reports to the
 /// registry and quits.
-/// @param accepted The durable record, still `pending`.
+/// @param accepted The durable record, still `pending`, or `pending` again: the
+///        interfaces in it were captured on by an earlier process.
 /// @param time_left Of the time limit, which runs from acceptance.
 job_actor::behavior_type job(job_actor::stateful_pointer<job_state> self,
                              job_record accepted,

@@ -32,7 +32,7 @@ constexpr int page_cache_kib = 16384;
 
 /// The schema's history: entry n brings version n to version n + 1. Entries
 /// are never edited, only added.
-constexpr std::array<const char*, 3> migrations{{
+constexpr std::array<const char*, 4> migrations{{
   R"sql(
     CREATE TABLE jobs (
       id                         TEXT    NOT NULL PRIMARY KEY,
@@ -137,6 +137,23 @@ constexpr std::array<const char*, 3> migrations{{
     DROP INDEX jobs_by_age;
     CREATE INDEX jobs_by_age
       ON jobs (account_id, submitted DESC, id, type, phase);
+  )sql",
+  // What a restart must not forget. A job that is removed still counts against
+  // its account's allowance: no reference.
+  R"sql(
+    CREATE TABLE interruptions (
+      job_id TEXT    NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
+      number INTEGER NOT NULL,
+      began  INTEGER NOT NULL,
+      ended  INTEGER,
+      PRIMARY KEY (job_id, number)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE collects (
+      job_id     TEXT    NOT NULL PRIMARY KEY,
+      account_id TEXT    NOT NULL,
+      moment     INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX collects_by_age ON collects (moment, account_id);
   )sql",
 }};
 
@@ -515,6 +532,8 @@ public:
                        << signed_of(x.pcapng_bytes);
     statement->exec();
     insert_interfaces(x);
+    insert_interruptions(x);
+    insert_collect(x);
     if (!key.empty())
       insert_key(x, key);
     transaction.commit();
@@ -523,11 +542,11 @@ public:
   void update(const job_record& x) {
     SQLite::Transaction transaction{db};
     use statement{prepared(
-      update_job,
-      "UPDATE jobs SET phase = ?, reason = ?, error_message = ?, "
-      "stop_requested = ?, started = ?, finished = ?, packets_captured = ?, "
-      "bytes_captured = ?, savefile_bytes = ?, pcapng_bytes = ? "
-      "WHERE id = ?")};
+      update_job, "UPDATE jobs SET phase = ?, reason = ?, error_message = ?, "
+                  "stop_requested = max(stop_requested, ?), started = ?, "
+                  "finished = ?, packets_captured = ?, "
+                  "bytes_captured = ?, savefile_bytes = ?, pcapng_bytes = ? "
+                  "WHERE id = ?")};
     binder{*statement} << to_string(x.phase) << to_string(x.reason)
                        << x.error_message << x.stop_requested << x.started
                        << x.finished << signed_of(x.packets_captured)
@@ -541,7 +560,18 @@ public:
     binder{*removal} << x.id;
     removal->exec();
     insert_interfaces(x);
+    insert_interruptions(x);
     transaction.commit();
+  }
+
+  void request_stop(const std::string& account, const std::string& id) {
+    forget_answers();
+    use statement{prepared(mark_stop,
+                           "UPDATE jobs SET stop_requested = 1 "
+                           "WHERE account_id = ? AND id = ? "
+                           "AND phase NOT IN ('succeeded', 'failed')")};
+    binder{*statement} << account << id;
+    statement->exec();
   }
 
   bool erase(const std::string& id) {
@@ -557,7 +587,7 @@ public:
     if (!statement->executeStep())
       return std::nullopt;
     auto result = read_job(*statement);
-    add_interfaces(result);
+    add_details(result);
     return result;
   }
 
@@ -582,6 +612,34 @@ public:
                            "WHERE (account_id, key) IN "
                            "(SELECT account_id, key FROM idempotency_keys "
                            "WHERE created < ? ORDER BY created LIMIT ?)")};
+    binder{*statement} << instant << limit;
+    return static_cast<std::size_t>(statement->exec());
+  }
+
+  std::vector<stored_collect> collects_since(unix_ns instant) {
+    SQLite::Statement rows{db, "SELECT account_id, moment FROM collects "
+                               "WHERE moment >= ? ORDER BY moment"};
+    binder{rows} << instant;
+    std::vector<stored_collect> result;
+    while (rows.executeStep()) {
+      auto& x = result.emplace_back();
+      row_reader{rows} >> x.account_id >> x.moment;
+    }
+    return result;
+  }
+
+  void refund(const std::string& id) {
+    use statement{
+      prepared(delete_collect, "DELETE FROM collects WHERE job_id = ?")};
+    binder{*statement} << id;
+    statement->exec();
+  }
+
+  std::size_t forget_collects(unix_ns instant, std::size_t limit) {
+    use statement{prepared(
+      delete_old_collects,
+      "DELETE FROM collects WHERE job_id IN (SELECT job_id FROM collects "
+      "WHERE moment < ? ORDER BY moment LIMIT ?)")};
     binder{*statement} << instant << limit;
     return static_cast<std::size_t>(statement->exec());
   }
@@ -614,7 +672,7 @@ public:
     binder{rows} << query.account_id << query.type << per_page
                  << (std::int64_t{page} - 1) * per_page;
     while (rows.executeStep())
-      add_interfaces(result.jobs.emplace_back(read_job(rows)));
+      add_details(result.jobs.emplace_back(read_job(rows)));
     return result;
   }
 
@@ -697,6 +755,24 @@ private:
     removal->exec();
   }
 
+  void insert_collect(const job_record& x) {
+    use statement{prepared(insert_new_collect,
+                           "INSERT OR REPLACE INTO collects VALUES (?,?,?)")};
+    binder{*statement} << x.id << x.spec.account_id << x.submitted;
+    statement->exec();
+  }
+
+  void insert_interruptions(const job_record& x) {
+    for (std::size_t i = 0; i < x.interruptions.size(); ++i) {
+      use statement{
+        prepared(insert_interruption,
+                 "INSERT OR REPLACE INTO interruptions VALUES (?,?,?,?)")};
+      binder{*statement} << x.id << i << x.interruptions[i].from
+                         << x.interruptions[i].to;
+      statement->exec();
+    }
+  }
+
   void insert_interfaces(const job_record& x) {
     for (std::size_t run = 0; run < x.interfaces.size(); ++run) {
       const auto& y = x.interfaces[run];
@@ -716,6 +792,18 @@ private:
     }
   }
 
+  void add_details(job_record& x) {
+    add_interfaces(x);
+    use statement{prepared(select_interruptions,
+                           "SELECT began, ended FROM interruptions "
+                           "WHERE job_id = ? ORDER BY number")};
+    binder{*statement} << x.id;
+    while (statement->executeStep()) {
+      auto& y = x.interruptions.emplace_back();
+      row_reader{*statement} >> y.from >> y.to;
+    }
+  }
+
   void add_interfaces(job_record& x) {
     use statement{
       prepared(select_interfaces,
@@ -732,7 +820,9 @@ private:
   std::optional<SQLite::Statement> insert_job, update_job, delete_job,
     select_by_id, insert_interface, delete_interfaces, select_interfaces,
     insert_new_key, select_key, delete_old_keys, delete_surplus_keys,
-    select_totals, select_totals_of;
+    select_totals, select_totals_of, mark_stop, insert_interruption,
+    select_interruptions, insert_new_collect, delete_collect,
+    delete_old_collects;
   // What was read since the last change of any job; accounts are as many as
   // are configured.
   std::optional<index_totals> all_totals;
@@ -769,6 +859,12 @@ stored<void> job_index::update(const job_record& record, durability wanted) {
   });
 }
 
+stored<void> job_index::request_stop(const std::string& account,
+                                     const std::string& id) {
+  return attempt("note the stop of job " + id + " in " + impl_->path,
+                 [&] { impl_->request_stop(account, id); });
+}
+
 stored<bool> job_index::erase(const std::string& id) {
   return attempt("remove job " + id + " from " + impl_->path, [&] {
     return impl_->change([&] { return impl_->erase(id); });
@@ -791,6 +887,22 @@ stored<std::size_t> job_index::forget_keys(unix_ns instant, std::size_t limit) {
   return attempt("forget old keys in " + impl_->path, [&] {
     return impl_->change([&] { return impl_->forget_keys(instant, limit); });
   });
+}
+
+stored<std::vector<stored_collect>> job_index::collects_since(unix_ns instant) {
+  return attempt("read what accounts spent from " + impl_->path,
+                 [&] { return impl_->collects_since(instant); });
+}
+
+stored<void> job_index::refund(const std::string& id) {
+  return attempt("refund job " + id + " in " + impl_->path,
+                 [&] { impl_->refund(id); });
+}
+
+stored<std::size_t> job_index::forget_collects(unix_ns instant,
+                                               std::size_t limit) {
+  return attempt("forget what accounts spent in " + impl_->path,
+                 [&] { return impl_->forget_collects(instant, limit); });
 }
 
 stored<shared_job_page> job_index::list(const list_query& query) {

@@ -20,6 +20,12 @@ enum class durability : std::uint8_t {
   host,    ///< A crash of the host: it was synced before the call returned.
 };
 
+/// A job that counts against its account's allowance.
+struct stored_collect {
+  std::string account_id;
+  unix_ns moment = 0;
+};
+
 /// A terminal job's files, as the index knows them.
 struct stored_savefile {
   std::string id;
@@ -59,16 +65,22 @@ public:
   job_index& operator=(const job_index&) = delete;
   ~job_index();
 
-  /// Adds a job, and the idempotency key that leads to it if that is not empty;
-  /// durable on the host when it returns. An account that has too many keys
-  /// loses its oldest.
+  /// Adds a job, and the idempotency key that leads to it if that is not empty,
+  /// and notes that the job counts against its account's allowance; durable on
+  /// the host when it returns. An account that has too many keys loses its
+  /// oldest.
   stored<void> insert(const job_record& record, const std::string& key = {});
 
-  /// Replaces a job's record but for what never changes (spec, submitted).
+  /// Replaces a job's record but for what never changes (spec, submitted) and
+  /// what only grows: a stop once requested stays so, and so do interruptions.
   stored<void> update(const job_record& record, durability wanted);
 
+  /// Notes that a client wants the end of a job of this account, unless it has
+  /// ended; durable on the host when it returns. There need be no such job.
+  stored<void> request_stop(const std::string& account, const std::string& id);
+
   /// Removes a job; durable on the host when it returns. Returns false if
-  /// there was none.
+  /// there was none. It still counts against its account's allowance.
   stored<bool> erase(const std::string& id);
 
   /// Returns a job.
@@ -82,6 +94,17 @@ public:
   /// Forgets at most `limit` keys of jobs that were added before `instant`.
   /// Returns how many.
   stored<std::size_t> forget_keys(unix_ns instant, std::size_t limit);
+
+  /// Returns what counts against the allowances of all accounts since then,
+  /// oldest first.
+  stored<std::vector<stored_collect>> collects_since(unix_ns instant);
+
+  /// Forgets that a job counts against its account's allowance.
+  stored<void> refund(const std::string& id);
+
+  /// Forgets at most `limit` jobs that were counted before `instant`. Returns
+  /// how many.
+  stored<std::size_t> forget_collects(unix_ns instant, std::size_t limit);
 
   /// Returns one page of jobs, newest first; equally old ones by id. The same
   /// query gets the same page for as long as no job changes.

@@ -93,6 +93,32 @@ void job_registry_state::init(job_registry_options opts,
   peers = std::move(handles);
 }
 
+caf::result<caf::ok_atom> job_registry_state::resume() {
+  ok_promise promise{self->make_response_promise<caf::ok_atom>()};
+  self->request(peers.storage, request_timeout, atom::resume_v)
+    .then(
+      [this, promise](resumption& left) {
+        self->send(peers.limiter, atom::resume_v, std::move(left.collects));
+        for (auto& record : left.jobs)
+          go_on(std::move(record));
+        promise.deliver(caf::ok_atom_v);
+      },
+      [promise](caf::error& err) { promise.deliver(std::move(err)); });
+  return promise.raw();
+}
+
+void job_registry_state::go_on(job_record record) {
+  log_event{"job-resumed"}
+    .with("job", record.id)
+    .with("packets", record.packets_captured)
+    .info();
+  // Should the clock have been set back, the limit is still one.
+  const auto limit = time_limit_ns(record.spec);
+  const auto left
+    = std::min(record.submitted + limit - options.job.wall_clock(), limit);
+  start(std::move(record), std::chrono::nanoseconds{left});
+}
+
 // -- a job's beginning --------------------------------------------------------
 
 caf::result<creation> job_registry_state::create(job_spec spec,
@@ -184,7 +210,10 @@ void job_registry_state::insert(const pending_create_ptr& asked) {
     .then(
       [this, record, asked](caf::ok_atom) {
         --creating;
-        start(record, asked->accepted);
+        ++totals.jobs_created;
+        start(record, asked->accepted
+                        + std::chrono::seconds{record.spec.time_limit_s}
+                        - self->clock().now());
         answer(asked, {record, false});
       },
       [this, record, asked](caf::error& err) {
@@ -192,8 +221,10 @@ void job_registry_state::insert(const pending_create_ptr& asked) {
         self->send(peers.limiter, atom::refund_v, record.spec.account_id,
                    allowance::collect);
         // A slow storage may still write what nobody waits for any more.
-        if (describe(err).timeout)
+        if (describe(err).timeout) {
+          self->send(peers.storage, atom::refund_v, record.id);
           withdraw(record);
+        }
         create_failed(asked, err);
       });
 }
@@ -224,16 +255,13 @@ void job_registry_state::settle_withdrawn(const job_record& record) {
 }
 
 void job_registry_state::start(job_record record,
-                               caf::actor_clock::time_point accepted) {
-  const auto limit = std::chrono::seconds{record.spec.time_limit_s};
-  const auto left = std::chrono::ceil<std::chrono::milliseconds>(
-    accepted + limit - self->clock().now());
+                               std::chrono::nanoseconds time_left) {
+  const auto left = std::chrono::ceil<std::chrono::milliseconds>(time_left);
   const auto handle = self->spawn<caf::monitored>(
     job, record, std::max(left, std::chrono::milliseconds{0}),
     job_peers{job_registry_actor{self}, peers.storage, peers.nodes},
     options.job);
   auto id = record.id;
-  ++totals.jobs_created;
   running.emplace(std::move(id),
                   running_job{handle, std::move(record), {}, {}});
   if (shutting_down)
@@ -345,15 +373,22 @@ void job_registry_state::job_died(const caf::actor_addr& source,
 
 caf::result<job_record> job_registry_state::stop(const std::string& account,
                                                  const std::string& id) {
-  if (auto* entry = find(account, id)) {
-    if (is_terminal(entry->record.phase))
-      return entry->record;
-    entry->record.stop_requested = true;
-    self->send(entry->handle, atom::stop_v, end_reason::stopped);
+  auto* entry = find(account, id);
+  if (entry == nullptr)
+    // A terminal job: stopping it again changes nothing.
+    return get(account, id);
+  if (is_terminal(entry->record.phase))
     return entry->record;
-  }
-  // A terminal job: stopping it again changes nothing.
-  return get(account, id);
+  entry->record.stop_requested = true;
+  self->send(entry->handle, atom::stop_v, end_reason::stopped);
+  // What a client was told a crash must not undo.
+  guarded_promise<job_record> promise{
+    self->make_response_promise<job_record>()};
+  self->request(peers.storage, request_timeout, atom::stop_v, account, id)
+    .then([promise, record = entry->record](
+            const job_record&) { promise.deliver(record); },
+          [promise](caf::error& err) { promise.deliver(std::move(err)); });
+  return promise.raw();
 }
 
 caf::result<caf::ok_atom> job_registry_state::erase(const std::string& account,
@@ -532,6 +567,7 @@ job_registry(job_registry_actor::stateful_pointer<job_registry_state> self,
              expiry_sink_actor{self});
   self->delayed_send(self, settle_interval, atom::tick_v);
   return {
+    [self](atom::resume) { return self->state.resume(); },
     [self](atom::expired, const std::string& id) {
       self->state.remembered.forget(id);
     },

@@ -8,6 +8,7 @@
 #include <caf/error.hpp>
 #include <caf/typed_event_based_actor.hpp>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -86,6 +87,9 @@ struct job_registry_state {
 
   void init(job_registry_options opts, job_registry_peers handles);
 
+  /// Takes up what storage has of an earlier process.
+  caf::result<caf::ok_atom> resume();
+
   // -- a job's beginning ------------------------------------------------------
 
   caf::result<creation> create(job_spec spec, std::string key);
@@ -158,7 +162,8 @@ private:
   void insert(const pending_create_ptr& asked);
   void withdraw(job_record record);
   void settle_withdrawn(const job_record& record);
-  void start(job_record record, caf::actor_clock::time_point accepted);
+  void go_on(job_record record);
+  void start(job_record record, std::chrono::nanoseconds time_left);
   void create_failed(const pending_create_ptr& asked, const caf::error& why);
   void answer(const pending_create_ptr& asked, creation made);
   void refuse(const pending_create_ptr& asked, const caf::error& why);

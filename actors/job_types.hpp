@@ -18,6 +18,12 @@ namespace edgecap {
 
 using capture::unix_ns;
 
+/// Runs of one job, at most. Each sampler that it ever had is one.
+inline constexpr std::uint32_t max_runs_per_job = 1024;
+
+/// Interruptions after which a job goes on, at most.
+inline constexpr std::size_t max_interruptions = 16;
+
 /// Where a job is in its life. Only `actors/job` moves a job forward; the API's
 /// words for these are in `http/json`.
 enum class job_phase : std::uint8_t {
@@ -65,6 +71,11 @@ struct job_spec {
   }
 };
 
+/// The time limit of a job, from its acceptance, in nanoseconds.
+constexpr unix_ns time_limit_ns(const job_spec& x) {
+  return unix_ns{x.time_limit_s} * 1'000'000'000;
+}
+
 /// What a sampler does.
 enum class sampler_phase : std::uint8_t { opening, capturing, ended, failed };
 
@@ -85,6 +96,13 @@ struct interface_report {
   std::string error; ///< Empty if none.
 };
 
+/// A time in which a job did not capture, for the process was gone. Packets
+/// between the two moments may be missing.
+struct interruption {
+  unix_ns from = 0;          ///< The last moment known to be captured.
+  std::optional<unix_ns> to; ///< When capturing went on; empty if it has not.
+};
+
 /// Everything that is known of a job.
 struct job_record {
   std::string id; ///< 32 lower-case hex characters.
@@ -103,7 +121,10 @@ struct job_record {
   std::uint64_t savefile_bytes = 0;
   /// Size of the pcapng file; 0 if there is none.
   std::uint64_t pcapng_bytes = 0;
+  /// In the order of their runs; an interface has one for each time that it was
+  /// begun to capture on.
   std::vector<interface_report> interfaces;
+  std::vector<interruption> interruptions; ///< Oldest first.
 };
 
 /// What came of asking for a job.
@@ -161,6 +182,19 @@ struct admission {
   std::uint32_t window_s = 0;       ///< Length of the window.
   std::uint64_t retry_after_ms = 0; ///< Until the next would be granted; 0 if
                                     ///< granted.
+};
+
+/// An operation that still counts against an account's allowance.
+struct spent_allowance {
+  std::string account_id;
+  std::uint64_t age_ns = 0; ///< Since it was granted.
+};
+
+/// What an earlier process left to be taken up.
+struct resumption {
+  std::vector<job_record> jobs;          ///< That are to capture on.
+  std::vector<spent_allowance> collects; ///< Of `allowance::collect`, oldest
+                                         ///< first.
 };
 
 /// What a sampler is to do.

@@ -48,11 +48,16 @@ typename Inspector::result_type inspect(Inspector& f, interface_report& x) {
 }
 
 template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, interruption& x) {
+  return f(caf::meta::type_name("interruption"), x.from, x.to);
+}
+
+template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, job_record& x) {
   return f(caf::meta::type_name("job_record"), x.id, x.spec, x.phase, x.reason,
            x.error_message, x.stop_requested, x.submitted, x.started,
            x.finished, x.packets_captured, x.bytes_captured, x.savefile_bytes,
-           x.pcapng_bytes, x.interfaces);
+           x.pcapng_bytes, x.interfaces, x.interruptions);
 }
 
 template <class Inspector>
@@ -70,6 +75,16 @@ template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, admission& x) {
   return f(caf::meta::type_name("admission"), x.granted, x.limit, x.remaining,
            x.window_s, x.retry_after_ms);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, spent_allowance& x) {
+  return f(caf::meta::type_name("spent_allowance"), x.account_id, x.age_ns);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, resumption& x) {
+  return f(caf::meta::type_name("resumption"), x.jobs, x.collects);
 }
 
 template <class Inspector>
@@ -130,12 +145,14 @@ CAF_BEGIN_TYPE_ID_BLOCK(edgecap, caf::first_custom_type_id)
   CAF_ADD_TYPE_ID(edgecap, (edgecap::job_record))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::job_spec))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::list_query))
+  CAF_ADD_TYPE_ID(edgecap, (edgecap::resumption))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::sampler_spec))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::savefile_format))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::storage_limits))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::storage_stats))
   CAF_ADD_TYPE_ID(edgecap, (std::vector<std::string>))
   CAF_ADD_TYPE_ID(edgecap, (std::vector<edgecap::job_record>))
+  CAF_ADD_TYPE_ID(edgecap, (std::vector<edgecap::spent_allowance>))
 
   // -- atoms: what clients of the engine ask (at most 10 characters) ----------
 
@@ -174,6 +191,7 @@ CAF_BEGIN_TYPE_ID_BLOCK(edgecap, caf::first_custom_type_id)
   CAF_ADD_ATOM(edgecap, edgecap::atom, append, "append")
   CAF_ADD_ATOM(edgecap, edgecap::atom, seal, "seal")
   CAF_ADD_ATOM(edgecap, edgecap::atom, fail, "fail")
+  CAF_ADD_ATOM(edgecap, edgecap::atom, resume, "resume")
   CAF_ADD_ATOM(edgecap, edgecap::atom, work, "work")
   CAF_ADD_ATOM(edgecap, edgecap::atom, sweep, "sweep")
   CAF_ADD_ATOM(edgecap, edgecap::atom, limits, "limits")

@@ -14,6 +14,9 @@ constexpr std::chrono::seconds forget_interval{60};
 /// Longest window that may be configured.
 constexpr std::uint32_t max_window_s = 86400;
 
+/// The same in nanoseconds.
+constexpr std::uint64_t max_window_ns = max_window_s * 1'000'000'000ull;
+
 /// Largest allowance; also the most moments remembered for an account.
 constexpr std::uint32_t max_limit = 1'000'000;
 
@@ -71,6 +74,22 @@ void rate_limiter_state::refund(const std::string& account, allowance kind) {
     i->second.used.pop_back();
 }
 
+void rate_limiter_state::resume(const std::vector<spent_allowance>& collects) {
+  const auto now = self->clock().now();
+  const auto length = std::chrono::seconds{options.collect.window_s};
+  for (const auto& x : collects) {
+    auto& account = collect[x.account_id];
+    account.used.push_back(
+      now
+      - std::chrono::nanoseconds{static_cast<std::int64_t>(
+        std::min<std::uint64_t>(x.age_ns, max_window_ns))});
+    // The youngest decide; there are more if the limit was higher.
+    if (account.used.size() > options.collect.limit)
+      account.used.pop_front();
+    expire(account, length);
+  }
+}
+
 void rate_limiter_state::forget_idle() {
   for (const auto kind : {allowance::collect, allowance::general}) {
     auto& windows = windows_of(kind);
@@ -113,6 +132,9 @@ rate_limiter(rate_limiter_actor::stateful_pointer<rate_limiter_state> self,
     },
     [self](atom::refund, const std::string& account, allowance kind) {
       self->state.refund(account, kind);
+    },
+    [self](atom::resume, const std::vector<spent_allowance>& collects) {
+      self->state.resume(collects);
     },
     [self](atom::tick) {
       self->state.forget_idle();

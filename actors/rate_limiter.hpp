@@ -10,6 +10,7 @@
 #include <deque>
 #include <string>
 #include <unordered_map>
+#include <vector>
 
 namespace edgecap {
 
@@ -50,6 +51,9 @@ struct rate_limiter_state {
 
   /// Gives the youngest operation back.
   void refund(const std::string& account, allowance kind);
+
+  /// Takes over operations of an earlier process, oldest first.
+  void resume(const std::vector<spent_allowance>& collects);
 
   /// Drops accounts that nothing is remembered of.
   void forget_idle();

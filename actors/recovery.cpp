@@ -2,6 +2,8 @@
 
 #include "actors/log_event.hpp"
 
+#include <algorithm>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -32,31 +34,66 @@ std::string what_is_kept(const job_record& record, std::uint64_t held) {
          + " packets captured until then were kept";
 }
 
-void add_text(job_record& record, const std::string& text) {
-  if (!record.error_message.empty())
-    record.error_message += "; ";
-  record.error_message += text;
-}
-
-/// Writes into the record how its job ended. Before `sealing` nobody had
-/// decided on an end, and the samplers' counters are only what they were when
-/// last stored: unknown.
-void amend(job_record& record) {
-  add_text(record, std::string{ended_unexpectedly} + " while the job was "
-                     + to_string(record.phase));
-  if (record.reason == end_reason::none)
-    record.reason = end_reason::shutdown;
+/// The samplers are gone, and their counters are only what they were when last
+/// stored: unknown.
+void interrupt_samplers(job_record& record) {
   for (auto& x : record.interfaces) {
     if (x.phase == sampler_phase::ended || x.phase == sampler_phase::failed)
       continue;
     x.phase = sampler_phase::failed;
-    x.error = ended_unexpectedly;
+    x.error = std::string{"interrupted: "} + ended_unexpectedly;
     x.packets_matched.reset();
     x.packets_sampled_out.reset();
     x.dropped_by_kernel.reset();
     x.dropped_by_interface.reset();
     x.dropped_by_us.reset();
   }
+}
+
+/// Says of which runs something was cut off. Damage, other than a record that
+/// was being written, is said of the job as well.
+void note_cuts(job_record& record,
+               const std::map<std::uint32_t, cut_rest>& cuts) {
+  for (const auto& [run, cut] : cuts) {
+    const auto bytes = std::to_string(cut.bytes);
+    const auto text
+      = cut.damaged
+          ? "its run is damaged at byte " + std::to_string(cut.offset)
+              + ": the " + bytes + " bytes from there on are lost"
+          : "the last " + bytes + " bytes of its run were no whole packet";
+    // Of a run that nobody knows the interface of, there may be nothing left.
+    auto whose = "run " + std::to_string(run);
+    if (run < record.interfaces.size()) {
+      auto& x = record.interfaces[run];
+      x.error += (x.error.empty() ? "" : "; ") + text;
+      whose = x.interface;
+    }
+    if (cut.damaged)
+      add_text(record, whose + ": " + text);
+  }
+}
+
+/// The last moment of which it is known that the job captured.
+unix_ns last_known_moment(const job_record& record, const run_infos& runs) {
+  auto result = record.started.value_or(record.submitted);
+  if (!record.interruptions.empty())
+    result = std::max(result, record.interruptions.back().to.value_or(0));
+  for (const auto& [run, info] : runs)
+    result = std::max(result, info.last_time);
+  return result;
+}
+
+/// Begins an interruption, unless the last one has not ended yet.
+void note_interruption(job_record& record, const run_infos& runs, unix_ns now) {
+  auto& all = record.interruptions;
+  if (all.empty() || all.back().to)
+    all.push_back({std::min(last_known_moment(record, runs), now), {}});
+}
+
+/// How a job says that it ended now, and not when it should have.
+void add_ending(job_record& record) {
+  add_text(record, std::string{ended_unexpectedly} + " while the job was "
+                     + to_string(record.phase));
 }
 
 /// The crash came between the savefile's name and the terminal row. The row
@@ -80,13 +117,13 @@ stored<job_record> take_savefile(storage_parts& parts, job_record record,
   return record;
 }
 
-stored<job_record> seal_runs(storage_parts& parts, job_record record) {
-  const auto runs = parts.store->adopt_runs(record.id);
-  if (!runs)
-    return commit_storage_error(parts, std::move(record), runs.error());
-  auto kept = record;
-  add_text(kept, what_is_kept(kept, total(*runs)));
-  seal_task task{std::move(kept)};
+/// Seals what the runs of a job hold.
+/// @param record As it is to be, but for its message.
+stored<job_record> seal_runs(storage_parts& parts, job_record record,
+                             const std::string& kept) {
+  auto whole = record;
+  add_text(whole, kept);
+  seal_task task{std::move(whole)};
   for (;;) {
     const auto done = task.step(parts, slice_bytes);
     if (!done)
@@ -96,7 +133,157 @@ stored<job_record> seal_runs(storage_parts& parts, job_record record) {
   }
 }
 
-/// Compares a savefile with its row. Returns whether the job still has it.
+/// The job had ended; what was left to do is its savefile.
+stored<job_record> finish_seal(storage_parts& parts, job_record record) {
+  add_ending(record);
+  interrupt_samplers(record);
+  if (record.reason == end_reason::none)
+    record.reason = end_reason::shutdown;
+  const auto size = parts.store->size_of(record.id, savefile_format::pcap);
+  if (!size)
+    return commit_storage_error(parts, std::move(record), size.error());
+  if (*size > 0)
+    return take_savefile(parts, std::move(record), *size);
+  const auto adopted = parts.store->adopt_runs(record.id);
+  if (!adopted)
+    return commit_storage_error(parts, std::move(record), adopted.error());
+  note_cuts(record, adopted->cut);
+  const auto kept = what_is_kept(record, total(adopted->runs));
+  return seal_runs(parts, std::move(record), kept);
+}
+
+/// The row of a job that goes on. Worth as much as the runs are: a crash of the
+/// host may undo both.
+stored<job_record> make_pending(storage_parts& parts, job_record record) {
+  record.phase = job_phase::pending;
+  auto written = permit(parts, storage_step::resume, record.id);
+  if (written)
+    written = parts.index->update(record, durability::process);
+  if (!written)
+    return tl::unexpected<store_error>{written.error()};
+  return record;
+}
+
+/// The job was capturing.
+/// @param may_go_on Whether somebody is there to let it capture on.
+stored<job_record> end_or_resume(storage_parts& parts, job_record record,
+                                 bool may_go_on) {
+  const auto adopted = parts.store->adopt_runs(record.id);
+  if (!adopted) {
+    add_ending(record);
+    interrupt_samplers(record);
+    return commit_storage_error(parts, std::move(record), adopted.error());
+  }
+  take_counts(record, adopted->runs);
+  interrupt_samplers(record);
+  note_cuts(record, adopted->cut);
+  // A job that has all its packets misses nothing.
+  if (record.packets_captured < record.spec.packet_limit)
+    note_interruption(record, adopted->runs, parts.wall_clock());
+  const auto end = due_end(record, parts.wall_clock());
+  if (!end && may_go_on)
+    return make_pending(parts, std::move(record));
+  add_ending(record);
+  record.reason = end.value_or(end_reason::shutdown);
+  const auto kept = what_is_kept(record, record.packets_captured);
+  return seal_runs(parts, std::move(record), kept);
+}
+
+/// Removes what no row speaks for: what a delete, a retention sweep, a seal or
+/// a failed job left behind when the process ended.
+/// @param whole Jobs that have their savefiles.
+stored<void> remove_strays(storage_parts& parts,
+                           const std::set<std::string>& whole,
+                           recovery_report& report) {
+  std::set<std::string> open{report.unresolved.begin(),
+                             report.unresolved.end()};
+  for (const auto& x : report.resumed)
+    open.insert(x.id);
+  const auto with_files = parts.store->jobs_with_files();
+  const auto with_runs = parts.store->jobs_with_runs();
+  if (!with_files)
+    return tl::unexpected<store_error>{with_files.error()};
+  if (!with_runs)
+    return tl::unexpected<store_error>{with_runs.error()};
+  for (const auto& id : *with_files) {
+    if (open.count(id) > 0)
+      continue;
+    if (whole.count(id) > 0) {
+      drop_parts(parts, id);
+      continue;
+    }
+    drop_files(parts, id);
+    ++report.strays;
+  }
+  for (const auto& id : *with_runs) {
+    if (open.count(id) > 0)
+      continue;
+    drop_runs(parts, id);
+    ++report.strays;
+  }
+  return {};
+}
+
+stored<job_record> take_up(storage_parts& parts, const std::string& id,
+                           bool may_go_on) {
+  auto found = parts.index->find(id);
+  if (!found)
+    return tl::unexpected<store_error>{found.error()};
+  if (!*found)
+    return store_failure(store_errc::unavailable,
+                         "resolve job " + id + ": it is not in the index");
+  auto& record = **found;
+  if (is_terminal(record.phase))
+    return std::move(record);
+  if (record.phase == job_phase::sealing)
+    return finish_seal(parts, std::move(record));
+  return end_or_resume(parts, std::move(record), may_go_on);
+}
+
+/// Takes a job up, and logs what became of it.
+stored<job_record> take_up_logged(storage_parts& parts, const std::string& id,
+                                  bool may_go_on) {
+  auto record = take_up(parts, id, may_go_on);
+  if (!record)
+    log_event{"storage-job-unresolved"}
+      .with("job", id)
+      .with("error", record.error().message)
+      .error();
+  else if (is_terminal(record->phase))
+    log_event{"storage-job-resolved"}
+      .with("job", id)
+      .with("phase", to_string(record->phase))
+      .with("reason", to_string(record->reason))
+      .with("packets", record->packets_captured)
+      .with("error", record->error_message)
+      .warn();
+  else
+    log_event{"storage-job-interrupted"}
+      .with("job", id)
+      .with("packets", record->packets_captured)
+      .with("interruptions", record->interruptions.size())
+      .with("error", record->error_message)
+      .warn();
+  return record;
+}
+
+} // namespace
+
+std::optional<end_reason> due_end(const job_record& record, unix_ns now) {
+  if (record.reason != end_reason::none)
+    return record.reason;
+  if (record.packets_captured >= record.spec.packet_limit)
+    return end_reason::packet_limit;
+  if (record.stop_requested)
+    return end_reason::stopped;
+  if (now - record.submitted >= time_limit_ns(record.spec))
+    return end_reason::time_limit;
+  if (record.interruptions.size() > max_interruptions
+      || record.interfaces.size() >= max_runs_per_job)
+    return end_reason::shutdown;
+  return std::nullopt;
+}
+
 stored<bool> verify(storage_parts& parts, const stored_savefile& x) {
   const auto pcap = parts.store->size_of(x.id, savefile_format::pcap);
   const auto pcapng = parts.store->size_of(x.id, savefile_format::pcapng);
@@ -144,78 +331,8 @@ stored<bool> verify(storage_parts& parts, const stored_savefile& x) {
   return false;
 }
 
-/// Removes what no row speaks for: what a delete, a retention sweep, a seal or
-/// a failed job left behind when the process ended.
-/// @param whole Jobs that have their savefiles.
-stored<void> remove_strays(storage_parts& parts,
-                           const std::set<std::string>& whole,
-                           recovery_report& report) {
-  const std::set<std::string> unresolved{report.unresolved.begin(),
-                                         report.unresolved.end()};
-  const auto with_files = parts.store->jobs_with_files();
-  const auto with_runs = parts.store->jobs_with_runs();
-  if (!with_files)
-    return tl::unexpected<store_error>{with_files.error()};
-  if (!with_runs)
-    return tl::unexpected<store_error>{with_runs.error()};
-  for (const auto& id : *with_files) {
-    if (unresolved.count(id) > 0)
-      continue;
-    if (whole.count(id) > 0) {
-      drop_parts(parts, id);
-      continue;
-    }
-    drop_files(parts, id);
-    ++report.strays;
-  }
-  for (const auto& id : *with_runs) {
-    if (unresolved.count(id) > 0)
-      continue;
-    drop_runs(parts, id);
-    ++report.strays;
-  }
-  return {};
-}
-
-stored<job_record> end_open_job(storage_parts& parts, const std::string& id) {
-  auto found = parts.index->find(id);
-  if (!found)
-    return tl::unexpected<store_error>{found.error()};
-  if (!*found)
-    return store_failure(store_errc::unavailable,
-                         "resolve job " + id + ": it is not in the index");
-  auto& record = **found;
-  if (is_terminal(record.phase))
-    return std::move(record);
-  const auto was_sealing = record.phase == job_phase::sealing;
-  amend(record);
-  if (was_sealing) {
-    const auto size = parts.store->size_of(id, savefile_format::pcap);
-    if (!size)
-      return commit_storage_error(parts, std::move(record), size.error());
-    if (*size > 0)
-      return take_savefile(parts, std::move(record), *size);
-  }
-  return seal_runs(parts, std::move(record));
-}
-
-} // namespace
-
 stored<job_record> resolve(storage_parts& parts, const std::string& id) {
-  auto record = end_open_job(parts, id);
-  if (record)
-    log_event{"storage-job-resolved"}
-      .with("job", id)
-      .with("phase", to_string(record->phase))
-      .with("packets", record->packets_captured)
-      .with("error", record->error_message)
-      .warn();
-  else
-    log_event{"storage-job-unresolved"}
-      .with("job", id)
-      .with("error", record.error().message)
-      .error();
-  return record;
+  return take_up_logged(parts, id, false);
 }
 
 stored<recovery_report> recover(storage_parts& parts) {
@@ -224,12 +341,13 @@ stored<recovery_report> recover(storage_parts& parts) {
   if (!unfinished)
     return tl::unexpected<store_error>{unfinished.error()};
   for (const auto& id : *unfinished) {
-    const auto record = resolve(parts, id);
-    if (!record) {
+    auto record = take_up_logged(parts, id, true);
+    if (!record)
       report.unresolved.push_back(id);
-      continue;
-    }
-    ++(record->phase == job_phase::succeeded ? report.kept : report.failed);
+    else if (!is_terminal(record->phase))
+      report.resumed.push_back(std::move(*record));
+    else
+      ++(record->phase == job_phase::succeeded ? report.kept : report.failed);
   }
   const auto savefiles = parts.index->savefiles();
   if (!savefiles)

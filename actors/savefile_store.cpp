@@ -119,7 +119,7 @@ std::optional<std::uint32_t> run_of(const std::string& name) {
   const auto* first = name.data() + run_prefix.size();
   const auto [last, error] = std::from_chars(first, first + digits, result);
   if (error != std::errc{} || last != first + digits
-      || result >= savefile_store::max_runs_per_job)
+      || result >= max_runs_per_job)
     return std::nullopt;
   return result;
 }
@@ -236,9 +236,9 @@ stored<void> savefile_store::append(const std::string& id, std::uint32_t run,
                           written.error());
   }
   x.info.link = batch.link();
-  if (!batch.ordered() || batch.first_time() < x.last_time)
+  if (!batch.ordered() || batch.first_time() < x.info.last_time)
     x.info.ordered = false;
-  x.last_time = std::max(x.last_time, batch.last_time());
+  x.info.last_time = std::max(x.info.last_time, batch.last_time());
   x.info.packets += batch.packets();
   x.info.captured_bytes += batch.captured_bytes();
   x.size_bytes += header_bytes + batch.size_bytes();
@@ -256,40 +256,60 @@ run_infos savefile_store::runs(const std::string& id) const {
   return result;
 }
 
-stored<run_infos> savefile_store::adopt_runs(const std::string& id) {
+stored<adopted_runs> savefile_store::adopt_runs(const std::string& id) {
   if (!is_job_id(id))
     return store_failure(store_errc::unavailable,
                          "read runs of job " + id + ": invalid job id");
   const auto directory = runs_path(id);
   if (const auto there = files_.status(directory);
       !there && there.error() == ENOENT)
-    return run_infos{};
+    return adopted_runs{};
   const auto names = names_in(files_, directory);
   if (!names)
     return tl::unexpected<store_error>{names.error()};
+  adopted_runs result;
   for (const auto& name : *names)
-    if (const auto run = run_of(name))
-      if (auto adopted = adopt_run(id, *run); !adopted)
-        return tl::unexpected<store_error>{adopted.error()};
-  return runs(id);
+    if (const auto run = run_of(name)) {
+      const auto rest = adopt_run(id, *run);
+      if (!rest)
+        return tl::unexpected<store_error>{rest.error()};
+      if (rest->bytes > 0)
+        result.cut.emplace(*run, *rest);
+    }
+  result.runs = runs(id);
+  return result;
 }
 
-stored<void> savefile_store::adopt_run(const std::string& id,
-                                       std::uint32_t run) {
+stored<cut_rest> savefile_store::adopt_run(const std::string& id,
+                                           std::uint32_t run) {
   const auto file = run_path(id, run);
   const auto found = capture::scan_run(files_, file);
   if (!found && found.error().code != capture::capture_errc::bad_savefile)
     return store_failure(store_errc::unavailable, found.error().message);
-  // Not even a header, or nothing behind it: a crash at the first batch.
-  if (!found || found->packets == 0)
-    return remove_file(files_, file);
+  cut_rest result;
+  if (found) {
+    result = {found->whole_bytes, found->rest_bytes, found->damaged};
+  } else {
+    const auto status = files_.status(file);
+    if (!status)
+      return system_failure("look at " + file.string(), status.error());
+    // A crash at the first batch leaves less than a header.
+    result.bytes = status->size_bytes;
+    result.damaged = result.bytes >= capture::savefile_header_bytes;
+  }
+  if (!found || found->packets == 0) {
+    if (auto removed = remove_file(files_, file); !removed)
+      return tl::unexpected<store_error>{removed.error()};
+    return result;
+  }
   if (found->torn)
     if (auto cut = cut_off_torn_tail(files_, file, found->whole_bytes); !cut)
-      return cut;
+      return tl::unexpected<store_error>{cut.error()};
   auto& x = runs_[id][run];
-  x.info = {found->link, found->packets, found->captured_bytes, found->ordered};
+  x.info = {found->link, found->packets, found->captured_bytes, found->ordered,
+            found->last_time};
   x.size_bytes = found->whole_bytes;
-  return {};
+  return result;
 }
 
 stored<void> savefile_store::drop_runs(const std::string& id) {

@@ -32,10 +32,26 @@ struct run_info {
   std::uint64_t packets = 0;
   std::uint64_t captured_bytes = 0; ///< Sum of captured lengths.
   bool ordered = true;              ///< No record is older than its forerunner.
+  unix_ns last_time = 0;            ///< Of the youngest record.
 };
 
 /// The runs of a job that hold packets, by number.
 using run_infos = std::map<std::uint32_t, run_info>;
+
+/// What was no whole record at the end of a run, or behind a damaged place.
+struct cut_rest {
+  std::uint64_t offset = 0; ///< Where it began.
+  std::uint64_t bytes = 0;
+  /// It was not even the beginning of a record, so that it is not what a write
+  /// leaves that was interrupted.
+  bool damaged = false;
+};
+
+/// What an earlier process left of a job.
+struct adopted_runs {
+  run_infos runs;
+  std::map<std::uint32_t, cut_rest> cut; ///< By number of the run.
+};
 
 /// The directory of all packets: runs while a job captures, savefiles when it
 /// is sealed; docs/storage.md has the layout. Owns the directory through a
@@ -43,9 +59,6 @@ using run_infos = std::map<std::uint32_t, run_info>;
 /// time. Members fail with the system's words; none throws.
 class savefile_store {
 public:
-  /// Runs of one job, at most.
-  static constexpr std::uint32_t max_runs_per_job = 1024;
-
   struct options {
     std::filesystem::path directory;
     /// Runs that are kept open for writing, >= 1. Further ones are reopened
@@ -73,9 +86,9 @@ public:
   /// Returns what the runs of a job hold by our own count.
   run_infos runs(const std::string& id) const;
 
-  /// Takes over the runs that an earlier process left: reads each, cuts off a
-  /// torn tail, removes those without a whole record.
-  stored<run_infos> adopt_runs(const std::string& id);
+  /// Takes over the runs that an earlier process left: reads each, cuts off
+  /// what is no whole record, removes those without one.
+  stored<adopted_runs> adopt_runs(const std::string& id);
 
   /// Removes the runs of a job; there need not be any.
   stored<void> drop_runs(const std::string& id);
@@ -141,7 +154,6 @@ private:
     run_info info;
     std::unique_ptr<capture::file> out;
     std::uint64_t size_bytes = 0;       ///< Up to the last whole record.
-    unix_ns last_time = 0;              ///< Of the youngest record so far.
     std::list<open_run*>::iterator use; ///< In `open_`, while `out` is.
   };
 
@@ -156,7 +168,7 @@ private:
                                 open_run& x);
   void close_run(open_run& x);
   stored<void> cut_off_torn_tails(const std::string& id);
-  stored<void> adopt_run(const std::string& id, std::uint32_t run);
+  stored<cut_rest> adopt_run(const std::string& id, std::uint32_t run);
 
   const options options_;
   capture::file_system& files_;

@@ -4,6 +4,7 @@
 
 #include <map>
 #include <utility>
+#include <vector>
 
 namespace edgecap {
 
@@ -37,6 +38,45 @@ merge_inputs(const job_record& record) {
   return result;
 }
 
+/// False if the job's last interruption lasted until its end.
+bool captures_again(const job_record& record) {
+  return record.interruptions.empty() || record.interruptions.back().to;
+}
+
+/// Says in the message of a failed job for how long it did not capture. That
+/// the last interruption is not over says whoever ended the job.
+void add_interruptions(job_record& record) {
+  unix_ns sum_ns = 0;
+  std::size_t times = 0;
+  for (const auto& x : record.interruptions)
+    if (x.to) {
+      sum_ns += *x.to - x.from;
+      ++times;
+    }
+  if (times > 0)
+    add_text(record, "the capture had been interrupted "
+                       + (times > 1 ? std::to_string(times) + " times, " : "")
+                       + "for " + std::to_string(sum_ns / 1'000'000) + " ms");
+}
+
+/// Says of which interfaces the job had counted otherwise than their runs.
+void log_corrections(const job_record& record,
+                     const std::vector<interface_report>& counted) {
+  for (std::size_t run = 0; run < record.interfaces.size(); ++run) {
+    const auto& x = record.interfaces[run];
+    const auto before
+      = run < counted.size() ? counted[run].packets_captured : 0;
+    if (x.packets_captured != before)
+      log_event{"storage-count-corrected"}
+        .with("job", record.id)
+        .with("run", run)
+        .with("interface", x.node + "/" + x.interface)
+        .with("counted", before)
+        .with("held", x.packets_captured)
+        .warn();
+  }
+}
+
 } // namespace
 
 stored<void> permit(const storage_parts& parts, storage_step step,
@@ -64,24 +104,52 @@ void drop_runs(storage_parts& parts, const std::string& id) {
   log_left_behind(id, dropped);
 }
 
-job_phase terminal_phase(end_reason reason, std::uint64_t packets) {
-  switch (reason) {
+job_phase terminal_phase(const job_record& record) {
+  const auto cut_short
+    = record.packets_captured > 0 ? job_phase::succeeded : job_phase::failed;
+  switch (record.reason) {
   case end_reason::packet_limit:
   case end_reason::time_limit:
   case end_reason::byte_limit:
   case end_reason::stopped:
-    return job_phase::succeeded;
+    return captures_again(record) ? job_phase::succeeded : cut_short;
   case end_reason::none:
   case end_reason::interface_lost:
   case end_reason::node_lost:
   case end_reason::storage_full:
   case end_reason::quota:
   case end_reason::shutdown:
-    return packets > 0 ? job_phase::succeeded : job_phase::failed;
+    return cut_short;
   case end_reason::storage_error:
     return job_phase::failed;
   }
   return job_phase::failed;
+}
+
+void add_text(job_record& record, const std::string& text) {
+  if (!record.error_message.empty())
+    record.error_message += "; ";
+  record.error_message += text;
+}
+
+void take_counts(job_record& record, const run_infos& runs) {
+  record.packets_captured = 0;
+  record.bytes_captured = 0;
+  for (auto& x : record.interfaces)
+    x.packets_captured = 0;
+  for (const auto& [run, info] : runs) {
+    while (record.interfaces.size() <= run) {
+      auto& unknown = record.interfaces.emplace_back();
+      unknown.interface = "unknown-"
+                          + std::to_string(record.interfaces.size() - 1);
+      unknown.phase = sampler_phase::failed;
+      unknown.error = "its name was not stored before the capture ended";
+    }
+    record.interfaces[run].link = info.link;
+    record.interfaces[run].packets_captured = info.packets;
+    record.packets_captured += info.packets;
+    record.bytes_captured += info.captured_bytes;
+  }
 }
 
 stored<job_record> commit_failed(storage_parts& parts, job_record record) {
@@ -95,6 +163,7 @@ stored<job_record> commit_failed(storage_parts& parts, job_record record) {
   if (record.error_message.empty())
     record.error_message = "no packet was captured before the job ended: "
                            + to_string(record.reason);
+  add_interruptions(record);
   auto written = permit(parts, storage_step::commit, record.id);
   if (written)
     written = parts.index->update(record, durability::host);
@@ -108,9 +177,7 @@ stored<job_record> commit_failed(storage_parts& parts, job_record record) {
 stored<job_record> commit_storage_error(storage_parts& parts, job_record record,
                                         const store_error& why) {
   record.reason = end_reason::storage_error;
-  if (!record.error_message.empty())
-    record.error_message += "; ";
-  record.error_message += why.message;
+  add_text(record, why.message);
   return commit_failed(parts, std::move(record));
 }
 
@@ -136,9 +203,10 @@ const job_record& seal_task::record() const {
 }
 
 stored<bool> seal_task::close(storage_parts& parts) {
-  take_counts(parts.store->runs(record_.id));
-  if (terminal_phase(record_.reason, record_.packets_captured)
-      == job_phase::failed) {
+  const auto counted = record_.interfaces;
+  take_counts(record_, parts.store->runs(record_.id));
+  log_corrections(record_, counted);
+  if (terminal_phase(record_) == job_phase::failed) {
     auto failed = commit_failed(parts, record_);
     if (!failed)
       return tl::unexpected<store_error>{failed.error()};
@@ -216,38 +284,6 @@ stored<bool> seal_task::commit(storage_parts& parts) {
   record_ = std::move(terminal);
   drop_runs(parts, record_.id);
   return true;
-}
-
-void seal_task::take_counts(const run_infos& runs) {
-  std::uint64_t packets = 0;
-  std::uint64_t bytes = 0;
-  for (const auto& [run, info] : runs) {
-    packets += info.packets;
-    bytes += info.captured_bytes;
-    while (record_.interfaces.size() <= run) {
-      auto& unknown = record_.interfaces.emplace_back();
-      unknown.interface = "unknown-" + std::to_string(run);
-      unknown.phase = sampler_phase::failed;
-      unknown.error = "its name was not stored before the capture ended";
-    }
-    record_.interfaces[run].link = info.link;
-  }
-  for (std::size_t run = 0; run < record_.interfaces.size(); ++run) {
-    auto& x = record_.interfaces[run];
-    const auto i = runs.find(static_cast<std::uint32_t>(run));
-    const auto held = i == runs.end() ? 0 : i->second.packets;
-    if (x.packets_captured != held)
-      log_event{"storage-count-corrected"}
-        .with("job", record_.id)
-        .with("run", run)
-        .with("interface", x.node + "/" + x.interface)
-        .with("counted", x.packets_captured)
-        .with("held", held)
-        .warn();
-    x.packets_captured = held;
-  }
-  record_.packets_captured = packets;
-  record_.bytes_captured = bytes;
 }
 
 } // namespace edgecap

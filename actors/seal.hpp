@@ -35,16 +35,23 @@ stored<void> permit(const storage_parts& parts, storage_step step,
 /// | reason                                        | packets | none      |
 /// |-----------------------------------------------|---------|-----------|
 /// | packet_limit, byte_limit, time_limit, stopped | success | success   |
+/// | the same, interrupted and not gone on         | success | failed    |
 /// | interface_lost, node_lost, shutdown, none,    | success | failed    |
 /// | storage_full, quota                           |         |           |
 /// | storage_error                                 | failed  | failed    |
 ///
 /// A limit or a client ended the first kind: that nothing matched is a result,
-/// and its file is empty. The second kind was cut short: what was captured is
+/// and its file is empty. The next two were cut short: what was captured is
 /// kept, but "nothing" would look like a result that it is not. After a
 /// storage error the file might lack packets that were counted; where there was
 /// no room, the first batch that did not fit was the last that was tried.
-job_phase terminal_phase(end_reason reason, std::uint64_t packets);
+job_phase terminal_phase(const job_record& record);
+
+/// Writes into a record what the runs of its job hold.
+void take_counts(job_record& record, const run_infos& runs);
+
+/// Adds a sentence to what a record says of how its job ended.
+void add_text(job_record& record, const std::string& text);
 
 /// Removes the `.part` files of a job. What cannot be removed is logged: it
 /// harms nobody but the disk, and the next start removes it.
@@ -56,10 +63,10 @@ void drop_files(storage_parts& parts, const std::string& id);
 /// Removes the runs of a job, in the same way.
 void drop_runs(storage_parts& parts, const std::string& id);
 
-/// Makes a job `failed` with its reason and message as they are, durably, then
-/// drops all its files. The answer is the record as stored. If the index
-/// refuses, nothing is dropped: the job is still open, and whoever comes next
-/// may try again.
+/// Makes a job `failed` with its reason and message as they are, and what is to
+/// be said of interruptions, durably, then drops all its files. The answer is
+/// the record as stored. If the index refuses, nothing is dropped: the job is
+/// still open, and whoever comes next may try again.
 stored<job_record> commit_failed(storage_parts& parts, job_record record);
 
 /// `commit_failed` with `storage_error` and the error's text.
@@ -90,7 +97,6 @@ private:
   stored<bool> publish(storage_parts& parts, std::uint64_t pcap_bytes,
                        std::uint64_t pcapng_bytes);
   stored<bool> commit(storage_parts& parts);
-  void take_counts(const run_infos& runs);
 
   job_record record_;
   std::unique_ptr<capture::merge> merge_;

@@ -18,6 +18,9 @@ constexpr std::size_t sweep_step_jobs = 32;
 /// Idempotency keys that it forgets, at most.
 constexpr std::size_t sweep_step_keys = 1000;
 
+/// Jobs that it no longer counts against allowances, at most.
+constexpr std::size_t sweep_step_collects = 1000;
+
 caf::error as_error(const store_error& x) {
   switch (x.code) {
   case store_errc::full:
@@ -39,6 +42,24 @@ caf::error unknown(const std::string& id) {
 std::string why_failed(const job_record& x) {
   return "capture " + x.id + " failed (" + to_string(x.reason)
          + "): " + x.error_message;
+}
+
+std::uint64_t size_of(const job_record& x, savefile_format format) {
+  return format == savefile_format::pcap ? x.savefile_bytes : x.pcapng_bytes;
+}
+
+/// Why a job has no such file by its record; no error if it has.
+caf::error nothing_to_download(const job_record& x, savefile_format format) {
+  if (!is_terminal(x.phase))
+    return make_error(errc::not_ready, "capture " + x.id
+                                         + " is pending: it has no savefile "
+                                           "yet");
+  if (x.phase == job_phase::failed)
+    return make_error(errc::no_savefile, why_failed(x));
+  if (size_of(x, format) == 0)
+    return make_error(errc::no_savefile,
+                      "capture " + x.id + " has no pcapng file");
+  return caf::none;
 }
 
 /// Files without a row are removed at start-up, but not all of them: an index
@@ -111,6 +132,8 @@ caf::error validate(const storage_options& options) {
     return bad("no directory");
   if (auto err = validate(static_cast<const storage_limits&>(options)))
     return err;
+  if (options.collect_window <= std::chrono::seconds{0})
+    return bad("collect_window is not positive");
   if (options.seal_slice_bytes == 0)
     return bad("seal_slice_bytes is 0");
   if (options.max_open_runs == 0)
@@ -137,6 +160,7 @@ caf::error storage_state::init(storage_options opts) {
     return as_error(report.error());
   log_event{"storage-opened"}
     .with("directory", options.directory.string())
+    .with("resumed", report->resumed.size())
     .with("kept", report->kept)
     .with("failed", report->failed)
     .with("lost", report->lost)
@@ -147,8 +171,31 @@ caf::error storage_state::init(storage_options opts) {
   room = capacity{{options, options.pcapng,
                    options.precision == capture::time_precision::nanoseconds},
                   [this] { return parts.store->free_bytes(); }};
+  for (const auto& x : report->resumed) {
+    open_jobs.emplace(x.id, caf::none);
+    room.open(x.id, x.spec.account_id);
+    room.adopt(x.id, parts.store->runs(x.id));
+  }
+  resumable = std::move(report->resumed);
   self->send(self, atom::sweep_v);
   return caf::none;
+}
+
+// -- after a restart ----------------------------------------------------------
+
+caf::result<resumption> storage_state::resume() {
+  const auto collects = parts.index->collects_since(oldest_collect());
+  if (!collects)
+    return as_error(collects.error());
+  const auto now = parts.wall_clock();
+  resumption result;
+  for (const auto& x : *collects)
+    // A clock that was set back makes none younger than now.
+    result.collects.push_back(
+      {x.account_id,
+       static_cast<std::uint64_t>(std::max(now - x.moment, unix_ns{0}))});
+  result.jobs = std::exchange(resumable, {});
+  return result;
 }
 
 // -- a job's packets ----------------------------------------------------------
@@ -211,6 +258,21 @@ storage_state::append(const std::string& id, std::uint32_t run,
 }
 
 // -- a job's end --------------------------------------------------------------
+
+caf::result<job_record> storage_state::stop(const std::string& account,
+                                            const std::string& id) {
+  if (auto noted = parts.index->request_stop(account, id); !noted)
+    return as_error(noted.error());
+  return get(account, id);
+}
+
+void storage_state::refund(const std::string& id) {
+  if (auto refunded = parts.index->refund(id); !refunded)
+    log_event{"storage-refund-lost"}
+      .with("job", id)
+      .with("error", refunded.error().message)
+      .warn();
+}
 
 caf::result<job_record> storage_state::seal(const job_record& record) {
   auto queued = find_seal(record.id);
@@ -338,7 +400,7 @@ caf::result<caf::ok_atom> storage_state::erase(const std::string& account,
   // without its files would be an accusation.
   if (auto erased = parts.index->erase(id); !erased)
     return as_error(erased.error());
-  tell_of_removal(id);
+  tell_of_change(id);
   leases.forget(id);
   drop_files(parts, id);
   return caf::ok_atom_v;
@@ -353,28 +415,28 @@ caf::result<savefile> storage_state::download(const std::string& account,
   if (!*found || (*found)->spec.account_id != account)
     return unknown(id);
   const auto& record = **found;
-  if (!is_terminal(record.phase))
-    return make_error(errc::not_ready, "capture " + id
-                                         + " is pending: it has no savefile "
-                                           "yet");
-  if (record.phase == job_phase::failed)
-    return make_error(errc::no_savefile, why_failed(record));
-  const auto expected = format == savefile_format::pcap ? record.savefile_bytes
-                                                        : record.pcapng_bytes;
-  if (expected == 0)
-    return make_error(errc::no_savefile,
-                      "capture " + id + " was not kept as pcapng");
+  if (auto err = nothing_to_download(record, format))
+    return err;
   auto opened = parts.store->open_savefile(id, format);
+  if (opened && opened->size_bytes == size_of(record, format)) {
+    leases.add(id, opened->descriptor, self->clock().now());
+    return std::move(*opened);
+  }
+  // Somebody has cut or removed it behind our back.
+  const auto kept
+    = verify(parts, {id, record.savefile_bytes, record.pcapng_bytes});
+  if (!kept)
+    return as_error(kept.error());
+  tell_of_change(id);
+  const auto changed = parts.index->find(id);
+  if (changed && *changed)
+    if (auto err = nothing_to_download(**changed, format))
+      return err;
   if (!opened)
     return as_error(opened.error());
-  if (opened->size_bytes != expected)
-    return make_error(errc::storage_unavailable,
-                      "open savefile "
-                        + parts.store->savefile_path(id, format).string()
-                        + ": it has " + std::to_string(opened->size_bytes)
-                        + " bytes instead of " + std::to_string(expected));
-  leases.add(id, opened->descriptor, self->clock().now());
-  return std::move(*opened);
+  return make_error(errc::storage_unavailable,
+                    "open savefile of capture " + id
+                      + ": it changed while it was opened");
 }
 
 caf::result<storage_stats> storage_state::stats() {
@@ -413,10 +475,12 @@ void storage_state::sweep() {
   if (victims)
     for (const auto& x : *victims)
       remove(x.id);
-  const auto forgotten = forget_keys();
+  const auto keys = forget_keys();
+  const auto collects = forget_collects();
   // A step that removed something may have left more; one that could not must
   // not spin.
-  if (removed_jobs != removed_before || forgotten == sweep_step_keys)
+  if (removed_jobs != removed_before || keys == sweep_step_keys
+      || collects == sweep_step_collects)
     self->send(self, atom::sweep_v);
   else
     self->delayed_send(self, options.sweep_interval, atom::sweep_v);
@@ -431,14 +495,14 @@ void storage_state::remove(const std::string& id) {
       .error();
     return;
   }
-  tell_of_removal(id);
+  tell_of_change(id);
   drop_files(parts, id);
   leases.forget(id);
   ++removed_jobs;
   log_event{"storage-job-expired"}.with("job", id).info();
 }
 
-void storage_state::tell_of_removal(const std::string& id) {
+void storage_state::tell_of_change(const std::string& id) {
   if (expiry_sink)
     self->send(expiry_sink, atom::expired_v, id);
 }
@@ -465,6 +529,22 @@ std::size_t storage_state::forget_keys() {
 unix_ns storage_state::oldest_key() const {
   return parts.wall_clock()
          - std::chrono::nanoseconds{options.key_lifetime}.count();
+}
+
+std::size_t storage_state::forget_collects() {
+  const auto forgotten
+    = parts.index->forget_collects(oldest_collect(), sweep_step_collects);
+  if (forgotten)
+    return *forgotten;
+  log_event{"storage-sweep-failed"}
+    .with("error", forgotten.error().message)
+    .error();
+  return 0;
+}
+
+unix_ns storage_state::oldest_collect() const {
+  return parts.wall_clock()
+         - std::chrono::nanoseconds{options.collect_window}.count();
 }
 
 void storage_state::retry_unresolved() {
@@ -499,6 +579,7 @@ storage(storage_actor::stateful_pointer<storage_state> self,
     return storage_actor::behavior_type::make_empty_behavior();
   }
   return {
+    [self](atom::resume) { return self->state.resume(); },
     [self](atom::insert, const job_record& record, const std::string& key) {
       return self->state.insert(record, key);
     },
@@ -508,6 +589,10 @@ storage(storage_actor::stateful_pointer<storage_state> self,
     [self](atom::progress, const job_record& record) {
       self->state.note_progress(record);
     },
+    [self](atom::stop, const std::string& account, const std::string& id) {
+      return self->state.stop(account, id);
+    },
+    [self](atom::refund, const std::string& id) { self->state.refund(id); },
     [self](atom::append, const std::string& id, std::uint32_t run,
            const capture::packet_batch& batch) {
       return self->state.append(id, run, batch);

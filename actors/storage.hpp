@@ -33,6 +33,8 @@ struct storage_options : storage_limits {
   bool pcapng = true;
   /// Of the classic savefile's time stamps.
   capture::time_precision precision = capture::time_precision::nanoseconds;
+  /// How long a job counts against its account's allowance; > 0.
+  std::chrono::seconds collect_window{60};
   /// Bytes that a seal merges before other messages get their turn; > 0.
   std::size_t seal_slice_bytes = 4u << 20;
   /// Descriptors of runs that are kept open; > 0.
@@ -72,6 +74,10 @@ struct storage_state {
   /// left open.
   caf::error init(storage_options opts);
 
+  // -- after a restart --------------------------------------------------------
+
+  caf::result<resumption> resume();
+
   // -- a job's packets --------------------------------------------------------
 
   caf::result<caf::ok_atom> insert(const job_record& record,
@@ -83,6 +89,11 @@ struct storage_state {
                                    const capture::packet_batch& batch);
 
   // -- a job's end ------------------------------------------------------------
+
+  caf::result<job_record> stop(const std::string& account,
+                               const std::string& id);
+
+  void refund(const std::string& id);
 
   /// Queues the job for sealing. A job that is queued already, or terminal,
   /// gets the one record that there is: asking again is harmless.
@@ -133,6 +144,8 @@ struct storage_state {
   bool working = false; ///< A `work` message is under way.
   /// Jobs of an earlier process whose end the index has refused so far.
   std::deque<std::string> unresolved;
+  /// Jobs of an earlier process that nobody has taken up yet.
+  std::vector<job_record> resumable;
   std::uint64_t removed_jobs = 0; ///< By retention.
   expiry_sink_actor expiry_sink;  ///< Null until somebody wants to know.
 
@@ -143,9 +156,11 @@ private:
   void finish_seal(const store_error& why);
   void go_on_sealing();
   void remove(const std::string& id);
-  void tell_of_removal(const std::string& id);
+  void tell_of_change(const std::string& id);
   std::size_t forget_keys();
   unix_ns oldest_key() const;
+  std::size_t forget_collects();
+  unix_ns oldest_collect() const;
   void retry_unresolved();
 };
 

@@ -42,6 +42,7 @@ inline tl::unexpected<store_error> store_failure(store_errc code,
 enum class storage_step : std::uint8_t {
   insert,  ///< The row of a new job becomes durable.
   append,  ///< A batch is written to a run.
+  resume,  ///< The row says that an interrupted job goes on.
   close,   ///< The row says `sealing`, with the job's last counts.
   merge,   ///< The next slice of the runs is merged into `.part` files.
   publish, ///< The `.part` files get their names.

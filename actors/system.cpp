@@ -64,7 +64,18 @@ caf::expected<std::unique_ptr<engine>> engine::start(caf::actor_system& system,
   result->guardian_
     = spawn_guardian(system, std::move(options.on_loss), result->limiter_,
                      result->storage_, result->node_, result->registry_);
+  if (auto err = result->resume(options.start_timeout))
+    return err;
   return result;
+}
+
+caf::error engine::resume(std::chrono::milliseconds patience) {
+  caf::scoped_actor self{system_};
+  caf::error failure;
+  self->request(registry_, patience, atom::resume_v)
+    .receive([](caf::ok_atom) {},
+             [&](caf::error& err) { failure = std::move(err); });
+  return failure;
 }
 
 caf::error engine::wait_for_storage(std::chrono::milliseconds patience) {

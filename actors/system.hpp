@@ -46,8 +46,8 @@ void prepare(caf::actor_system_config& config, std::size_t threads);
 /// The tree of long-lived actors. Used by one thread that is not an actor's.
 class engine {
 public:
-  /// Spawns the tree and waits until storage has resolved what an earlier
-  /// process left.
+  /// Spawns the tree, waits until storage has resolved what an earlier process
+  /// left, and lets its jobs capture on.
   static caf::expected<std::unique_ptr<engine>> start(caf::actor_system& system,
                                                       engine_options options);
 
@@ -81,6 +81,7 @@ private:
   explicit engine(caf::actor_system& system);
 
   caf::error wait_for_storage(std::chrono::milliseconds patience);
+  caf::error resume(std::chrono::milliseconds patience);
 
   caf::actor_system& system_;
   rate_limiter_actor limiter_;

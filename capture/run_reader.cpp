@@ -61,7 +61,7 @@ expected<bool> run_reader::fill() {
     if (have >= needed) {
       const auto x = front_header();
       if (!plausible(x)) {
-        torn_ = true;
+        torn_ = damaged_ = true;
         return false;
       }
       needed += x.captured_length;
@@ -83,7 +83,14 @@ void run_reader::follow(std::vector<record_place> order) {
   next_place_ = 0;
   begin_ = end_ = 0;
   read_offset_ = stretch_end_ = 0;
-  at_end_ = torn_ = false;
+  at_end_ = torn_ = damaged_ = false;
+}
+
+expected<std::uint64_t> run_reader::file_bytes() const {
+  const auto status = in_->status();
+  if (!status)
+    return read_failure("look at", name_, status.error());
+  return status->size_bytes;
 }
 
 expected<void> run_reader::read_more(std::size_t needed_bytes) {

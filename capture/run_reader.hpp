@@ -80,6 +80,14 @@ public:
     return torn_;
   }
 
+  /// True if these are not even the beginning of one.
+  bool damaged() const {
+    return damaged_;
+  }
+
+  /// Size of the file now.
+  expected<std::uint64_t> file_bytes() const;
+
   /// Starts anew and reads the records at these places, in this order.
   void follow(std::vector<record_place> order);
 
@@ -103,6 +111,7 @@ private:
   std::uint64_t read_offset_ = 0;
   bool at_end_ = false;
   bool torn_ = false;
+  bool damaged_ = false;
   bool following_ = false;
   std::vector<record_place> order_;
   std::size_t next_place_ = 0;    ///< Index into `order_`.

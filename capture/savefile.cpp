@@ -2,6 +2,7 @@
 
 #include "capture/run_reader.hpp"
 
+#include <algorithm>
 #include <cstring>
 
 namespace edgecap::capture {
@@ -51,6 +52,7 @@ parse_run_header(const std::array<std::byte, savefile_header_bytes>& bytes) {
 
 bool plausible(const record_header& x) {
   return x.captured_length <= max_captured_length
+         && x.captured_length <= x.original_length
          && x.nanoseconds < 1'000'000'000 && x.original_length > 0;
 }
 
@@ -72,12 +74,18 @@ expected<run_summary> scan_run(file_system& files,
     const auto header = reader->front_header();
     result.ordered = result.ordered && header.time() >= last;
     last = header.time();
+    result.last_time = std::max(result.last_time, last);
     result.captured_bytes += header.captured_length;
     ++result.packets;
     reader->pop();
   }
   result.whole_bytes = reader->position();
   result.torn = reader->torn();
+  result.damaged = reader->damaged();
+  const auto size = reader->file_bytes();
+  if (!size)
+    return tl::unexpected<capture_error>{size.error()};
+  result.rest_bytes = *size - std::min(*size, result.whole_bytes);
   return result;
 }
 

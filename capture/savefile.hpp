@@ -40,8 +40,9 @@ std::optional<run_header>
 parse_run_header(const std::array<std::byte, savefile_header_bytes>& bytes);
 
 /// True if `x` can be the header of a packet's record: its captured length is
-/// in bounds, its nanoseconds are less than a second, and the packet was not
-/// empty (a host that crashes may leave zeros at a file's end).
+/// in bounds and no longer than the packet was, its nanoseconds are less than a
+/// second, and the packet was not empty (a host that crashes may leave zeros at
+/// a file's end).
 bool plausible(const record_header& x);
 
 /// What a scan of a run found.
@@ -51,14 +52,18 @@ struct run_summary {
   std::uint64_t packets = 0;        ///< Whole records.
   std::uint64_t captured_bytes = 0; ///< Sum of captured lengths.
   std::uint64_t whole_bytes = 0;    ///< Size up to the last whole record.
-  bool torn = false;                ///< Bytes follow that are not a record.
-  bool ordered = true;              ///< No record is older than its forerunner.
+  std::uint64_t rest_bytes = 0;     ///< Behind it: no whole record.
+  bool torn = false;                ///< There is such a rest.
+  bool damaged = false;  ///< And it is not even the beginning of a record.
+  bool ordered = true;   ///< No record is older than its forerunner.
+  unix_ns last_time = 0; ///< Of the youngest record; 0 if there is none.
 };
 
 /// Reads a nanosecond savefile record by record, as far as it is whole. A torn
-/// tail is no error: that is what a crash leaves. Fails with `bad_savefile` if
-/// not even the header is whole, with `io` if it cannot be read. Takes the
-/// memory of one buffer, whatever the file says.
+/// tail is no error: that is what a crash leaves; nor is damage behind whole
+/// records, which the summary tells from it as far as headers do. Fails with
+/// `bad_savefile` if not even the header is whole, with `io` if it cannot be
+/// read. Takes the memory of one buffer, whatever the file says.
 expected<run_summary> scan_run(file_system& files,
                                const std::filesystem::path& path);
 

@@ -137,6 +137,15 @@ void write(writer& to, const interface_report& x) {
   to.end_object();
 }
 
+void write(writer& to, const interruption& x) {
+  to.begin_object().add("from", rfc3339(x.from));
+  if (x.to)
+    to.add("to", rfc3339(*x.to));
+  else
+    to.add_null("to");
+  to.end_object();
+}
+
 std::uint64_t packets_remaining(const job_record& x) {
   const std::uint64_t limit = x.spec.packet_limit;
   if (is_terminal(x.phase) || x.packets_captured >= limit)
@@ -169,7 +178,9 @@ void write(writer& to, const job_record& x, const char* name = nullptr) {
   // What the system said about an interface may be no UTF-8.
   if (!x.error_message.empty())
     to.add("error_message", x.error_message);
-  to.add("interfaces", x.interfaces).end_object();
+  to.add("interfaces", x.interfaces)
+    .add("interruptions", x.interruptions)
+    .end_object();
 }
 
 void write(writer& to, const api_message& x) {

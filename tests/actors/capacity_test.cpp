@@ -85,6 +85,18 @@ TEST_F(CapacityTest, NeverWritesBelowTheFloorUnseen) {
   EXPECT_TRUE(append(1));
 }
 
+TEST_F(CapacityTest, CountsWhatAnEarlierProcessLeft) {
+  begin();
+  run_info info;
+  info.packets = 10;
+  info.captured_bytes = 10 * (record_bytes - 16);
+  aut.adopt(id, {{0, info}});
+  const auto adopted = aut.unsealed_bytes();
+  EXPECT_GT(adopted, 0u);
+  EXPECT_TRUE(append(10));
+  EXPECT_EQ(aut.unsealed_bytes(), 2 * adopted) << "as if it had been appended";
+}
+
 TEST_F(CapacityTest, SeesSoonWhatOthersWrite) {
   begin();
   EXPECT_TRUE(append(1));

@@ -1,58 +1,8 @@
-#include "actors/storage.hpp"
-#include "capture/posix_file_system.hpp"
-#include "capture/savefile.hpp"
-#include "tests/support/engine_fixture.hpp"
-#include "tests/support/temp_directory.hpp"
+#include "tests/support/engine_on_disk.hpp"
 
-#include <chrono>
-
-// The engine over the real storage actor and real files, still on simulated
-// time; a second engine on the same directory stands for the next process.
 namespace edgecap::test {
 
-using namespace std::chrono_literals;
-
-class EngineOnDisk : public engine_fixture {
-protected:
-  storage_actor spawn_storage() override {
-    storage_options options;
-    options.directory = directory.path();
-    options.min_free_bytes = 0;
-    options.wall_clock = [this] { return now(); };
-    return spawn(edgecap::storage, options);
-  }
-
-  /// Ends every actor without a word, as a crash does, and starts again.
-  void crash_and_restart() {
-    for (const auto& root : {caf::actor_cast<caf::actor>(registry),
-                             caf::actor_cast<caf::actor>(local),
-                             caf::actor_cast<caf::actor>(limiter),
-                             caf::actor_cast<caf::actor>(storage)}) {
-      self->send_exit(root, caf::exit_reason::kill);
-      run();
-    }
-    start_engine();
-  }
-
-  /// What a download gets.
-  capture::run_summary downloaded(const std::string& id) {
-    const auto file
-      = ask<savefile>(registry, atom::download_v, std::string{account}, id,
-                      savefile_format::pcap);
-    EXPECT_TRUE(file) << failure_of(file).text;
-    if (!file)
-      return {};
-    capture::posix_file_system files{capture::symbolic_links::followed};
-    const auto path = "/proc/self/fd/" + std::to_string(*file->descriptor);
-    const auto summary = capture::scan_run(files, path);
-    EXPECT_TRUE(summary) << summary.error().message;
-    EXPECT_FALSE(summary->torn);
-    EXPECT_EQ(summary->whole_bytes, file->size_bytes);
-    return *summary;
-  }
-
-  temp_directory directory;
-};
+class EngineOnDisk : public engine_on_disk {};
 
 TEST_F(EngineOnDisk, HoldsExactlyWhatTheInterfacesSayTheyCaptured) {
   const auto job = create(spec(100));
@@ -69,29 +19,6 @@ TEST_F(EngineOnDisk, HoldsExactlyWhatTheInterfacesSayTheyCaptured) {
   EXPECT_EQ(file.packets, 100u);
   EXPECT_TRUE(file.ordered);
   EXPECT_EQ(file.captured_bytes, record.bytes_captured);
-}
-
-TEST_F(EngineOnDisk, KeepsWhatWasCapturedBeforeACrash) {
-  const auto job = create(spec(100));
-  host.on("eth1").deliver_packets(7);
-  run();
-  crash_and_restart();
-  const auto record = get(job.id);
-  EXPECT_EQ(record.phase, job_phase::succeeded);
-  EXPECT_EQ(record.reason, end_reason::shutdown);
-  EXPECT_FALSE(record.error_message.empty());
-  EXPECT_EQ(record.packets_captured, 7u);
-  ASSERT_EQ(record.interfaces.size(), 2u);
-  EXPECT_EQ(record.interfaces[1].interface, "eth1");
-  EXPECT_EQ(record.interfaces[1].packets_captured, 7u);
-  EXPECT_EQ(downloaded(job.id).packets, 7u);
-}
-
-TEST_F(EngineOnDisk, EndsAnAcknowledgedJobThatCapturedNothingBeforeACrash) {
-  const auto job = create(spec(100));
-  crash_and_restart();
-  EXPECT_EQ(get(job.id).phase, job_phase::failed);
-  EXPECT_EQ(get(job.id).reason, end_reason::shutdown);
 }
 
 TEST_F(EngineOnDisk, ShowsTheSameRecordAfterARestart) {

@@ -209,6 +209,17 @@ TEST_F(Engine, KeepsWhatWasCapturedWhenStopped) {
   expect_whole(record, 5);
 }
 
+TEST_F(Engine, SaysThatAStopIsNotDurable) {
+  const auto job = create(spec());
+  host.on("eth0").deliver_packets(5);
+  run();
+  disk->fail_stop = true;
+  EXPECT_EQ(failure_of(stop(job.id)).code, errc::storage_unavailable);
+  // It was stopped all the same, so that asking again says yes.
+  EXPECT_EQ(get(job.id).reason, end_reason::stopped);
+  EXPECT_TRUE(stop(job.id));
+}
+
 TEST_F(Engine, StopsATerminalJobAgainWithoutEffect) {
   const auto job = create(spec(1));
   host.on("eth0").deliver_packets(1);
@@ -401,6 +412,8 @@ TEST_F(Engine, WithdrawsAJobThatStorageConfirmedTooLate) {
   // The client was told no; the row that was written must not look alive.
   ASSERT_EQ(disk->records.size(), 1u);
   EXPECT_EQ(disk->records.begin()->second.phase, job_phase::failed);
+  EXPECT_EQ(disk->refunded.size(), 1u) << "nor cost its account anything";
+  EXPECT_EQ(disk->refunded.at(0), disk->records.begin()->first);
   EXPECT_EQ(ask<engine_stats>(registry, atom::stats_v)->jobs_running, 0u);
 }
 

@@ -88,6 +88,7 @@ job_record full_record() {
   x.dropped_by_us = 13;
   x.error = "Network is down";
   result.interfaces = {x, interface_report{}};
+  result.interruptions = {{14, 15}, {16, {}}};
   return result;
 }
 
@@ -215,6 +216,11 @@ void expect_same(const job_record& x, const job_record& y) {
   ASSERT_EQ(x.interfaces.size(), y.interfaces.size());
   for (std::size_t i = 0; i < x.interfaces.size(); ++i)
     expect_same_interface(x.interfaces[i], y.interfaces[i]);
+  ASSERT_EQ(x.interruptions.size(), y.interruptions.size());
+  for (std::size_t i = 0; i < x.interruptions.size(); ++i) {
+    EXPECT_EQ(x.interruptions[i].from, y.interruptions[i].from);
+    EXPECT_EQ(x.interruptions[i].to, y.interruptions[i].to);
+  }
 }
 
 } // namespace
@@ -440,6 +446,7 @@ TEST_F(JobIndexTest, CountsTheJobsOfAnOlderSchema) {
     SQLite::Database db{file().string(), SQLite::OPEN_READWRITE};
     db.exec("DROP TRIGGER jobs_added; DROP TRIGGER jobs_removed; "
             "DROP TRIGGER jobs_changed; DROP TABLE sums; "
+            "DROP TABLE interruptions; DROP TABLE collects; "
             "PRAGMA user_version = 2");
   }
   open();
@@ -643,6 +650,71 @@ TEST_F(JobIndexTest, KeepsTheYoungestKeysOfAnAccount) {
             static_cast<int>(job_index::max_keys_per_account) + 1);
 }
 
+// -- what a restart must not forget -------------------------------------------
+
+TEST_F(JobIndexTest, KeepsAStopWhateverAnUpdateSays) {
+  insert(make_record(1));
+  insert(make_record(2));
+  insert(make_terminal(3, job_phase::succeeded, 5));
+  ASSERT_TRUE(index->list(query_of(account)));
+  for (const int n : {1, 2, 3, 4})
+    ASSERT_TRUE(index->request_stop(account, id_of(n)));
+  ASSERT_TRUE(index->request_stop(other_account, id_of(2)));
+  auto late = make_record(1);
+  late.phase = job_phase::capturing;
+  ASSERT_TRUE(index->update(late, durability::process));
+  open();
+  EXPECT_TRUE(find(1)->stop_requested);
+  EXPECT_EQ(find(1)->phase, job_phase::capturing);
+  EXPECT_FALSE(find(3)->stop_requested) << "it had ended";
+}
+
+TEST_F(JobIndexTest, NotesTheStopOfTheAccountsOwnJobsOnly) {
+  insert(make_record(1));
+  ASSERT_TRUE(index->list(query_of(account)));
+  ASSERT_TRUE(index->request_stop(other_account, id_of(1)));
+  EXPECT_FALSE(find(1)->stop_requested);
+  ASSERT_TRUE(index->request_stop(account, id_of(1)));
+  EXPECT_TRUE((*index->list(query_of(account)))->jobs.at(0).stop_requested)
+    << "no page from before";
+}
+
+TEST_F(JobIndexTest, CountsAJobUntilItIsTooOldOrRefunded) {
+  insert(make_record(1, 10));
+  insert(make_record(2, 30));
+  auto theirs = make_record(3, 20);
+  theirs.spec.account_id = other_account;
+  insert(theirs);
+  insert(make_record(4, 40));
+  ASSERT_TRUE(index->erase(id_of(2)));
+  ASSERT_TRUE(index->refund(id_of(4)));
+  ASSERT_TRUE(index->refund(id_of(5))) << "there need not be one";
+  open();
+  const auto counted = [this](unix_ns since) {
+    std::vector<std::pair<std::string, unix_ns>> result;
+    const auto found = index->collects_since(since);
+    EXPECT_TRUE(found) << found.error().message;
+    for (const auto& x : *found)
+      result.emplace_back(x.account_id, x.moment);
+    return result;
+  };
+  using moment = std::pair<std::string, unix_ns>;
+  EXPECT_THAT(counted(0),
+              ElementsAre(moment{account, 10}, moment{other_account, 20},
+                          moment{account, 30}));
+  EXPECT_THAT(counted(20),
+              ElementsAre(moment{other_account, 20}, moment{account, 30}));
+  EXPECT_EQ(*index->forget_collects(30, 1), 1u);
+  EXPECT_EQ(*index->forget_collects(30, 5), 1u);
+  EXPECT_THAT(counted(0), ElementsAre(moment{account, 30}));
+}
+
+TEST_F(JobIndexTest, CountsNoJobThatIsNotAdded) {
+  insert(make_record(1, 10));
+  EXPECT_FALSE(index->insert(make_record(1, 20)));
+  EXPECT_EQ(index->collects_since(0)->size(), 1u);
+}
+
 // -- earlier versions of the schema -------------------------------------------
 
 TEST_F(JobIndexTest, BringsAnIndexOfVersionOneUpToDate) {
@@ -733,6 +805,36 @@ TEST(JobIndexOnSimulatedDisk, KeepsWhatIsAnsweredAfterASyncThatFailed) {
       SCOPED_TRACE(seed);
       keeps_what_is_answered_after_a_failed_sync(seed, by_the_next_process);
     }
+}
+
+TEST_F(JobIndexTest, BringsAnIndexOfVersionThreeUpToDate) {
+  const auto current = schema_version();
+  index.reset();
+  std::filesystem::remove(file());
+  {
+    SQLite::Database old{file().string(),
+                         SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE};
+    old.exec(read_file("tests/actors/index_version_3.sql"));
+  }
+  ASSERT_EQ(schema_version(), 3);
+  open();
+  EXPECT_EQ(schema_version(), current);
+  auto running = index->find("c9725cda7c050866d8a254bd633cdbb9");
+  ASSERT_TRUE(running && *running);
+  EXPECT_EQ((*running)->phase, job_phase::capturing);
+  EXPECT_THAT((*running)->interruptions, IsEmpty());
+  EXPECT_THAT(*index->collects_since(0), IsEmpty());
+  EXPECT_EQ((*index->recall(account, "the-key", 0))->id, (*running)->id);
+  EXPECT_EQ(index->totals()->savefile_bytes, 180u);
+  // What is new can be written.
+  (*running)->interruptions = {{1, {}}};
+  ASSERT_TRUE(index->update(**running, durability::host));
+  insert(make_record(1));
+  open();
+  running = index->find((*running)->id);
+  ASSERT_TRUE(running && *running);
+  EXPECT_EQ((*running)->interruptions.at(0).from, 1);
+  EXPECT_EQ(index->collects_since(0)->size(), 1u);
 }
 
 TEST_F(JobIndexTest, SurvivesAFullDisk) {

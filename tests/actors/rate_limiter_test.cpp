@@ -75,6 +75,26 @@ TEST_F(RateLimiter, TakesAnOperationBack) {
   EXPECT_FALSE(acquire().granted);
 }
 
+TEST_F(RateLimiter, TakesOverWhatWasSpentBefore) {
+  aut = spawn(rate_limiter, rate_limiter_options{{2, 60}, {1200, 300}});
+  constexpr std::uint64_t second = 1'000'000'000;
+  self->send(aut, atom::resume_v,
+             std::vector<spent_allowance>{{"a", 70 * second},
+                                          {"a", 50 * second},
+                                          {"b", 45 * second},
+                                          {"b", 40 * second},
+                                          {"b", 20 * second},
+                                          {"c", ~std::uint64_t{0}}});
+  run();
+  EXPECT_EQ(acquire().remaining, 0u) << "one is too old to count";
+  EXPECT_EQ(acquire().retry_after_ms, 10000u);
+  EXPECT_EQ(acquire(allowance::collect, "b").retry_after_ms, 20000u)
+    << "the youngest two decide";
+  EXPECT_EQ(acquire(allowance::collect, "c").remaining, 1u);
+  EXPECT_EQ(acquire(allowance::general).remaining, 1199u)
+    << "this one starts anew";
+}
+
 TEST_F(RateLimiter, ForgetsAccountsThatAreAtFullAllowance) {
   aut = spawn(rate_limiter, rate_limiter_options{});
   acquire();

@@ -244,8 +244,7 @@ TEST_F(SavefileStoreTest, RefusesWhatIsNoJobOrRun) {
   EXPECT_FALSE(store->drop_runs(""));
   EXPECT_FALSE(store->open_savefile("../lock", savefile_format::pcap));
   EXPECT_FALSE(store->remove_savefile("../lock", savefile_format::pcap));
-  const auto done
-    = store->append(id, savefile_store::max_runs_per_job, make_batch(1));
+  const auto done = store->append(id, max_runs_per_job, make_batch(1));
   ASSERT_FALSE(done);
   EXPECT_THAT(done.error().message, HasSubstr("at most 1024 runs"));
   EXPECT_TRUE(fs::exists(root() / "jobs"));
@@ -330,10 +329,16 @@ TEST_F(SavefileStoreTest, AdoptsRunsAndCutsOffTornTails) {
   write_file(run_file(1), read_file(run_file(1)) + whole.substr(24, 40));
   const auto held = store->adopt_runs(id);
   ASSERT_TRUE(held) << held.error().message;
-  ASSERT_THAT(*held, SizeIs(2));
-  EXPECT_EQ(held->at(0).packets, 3u);
-  EXPECT_EQ(held->at(1).packets, 2u);
-  EXPECT_EQ(held->at(1).captured_bytes, 120u);
+  ASSERT_THAT(held->runs, SizeIs(2));
+  EXPECT_EQ(held->runs.at(0).packets, 3u);
+  EXPECT_EQ(held->runs.at(0).last_time, 2010);
+  EXPECT_EQ(held->runs.at(1).packets, 2u);
+  EXPECT_EQ(held->runs.at(1).captured_bytes, 120u);
+  EXPECT_EQ(held->cut.at(0).offset, whole.size());
+  EXPECT_EQ(held->cut.at(0).bytes, 10u);
+  EXPECT_EQ(held->cut.at(1).bytes, 40u);
+  EXPECT_FALSE(held->cut.at(0).damaged || held->cut.at(1).damaged)
+    << "that is what a crash leaves";
   EXPECT_EQ(read_file(run_file(0)), whole);
   EXPECT_EQ(read_pcap(run_file(1)).error, "");
 }
@@ -352,14 +357,44 @@ TEST_F(SavefileStoreTest, AdoptsNoRunWithoutAPacket) {
   write_file(root() / "jobs" / id / "notes.txt", "mine");
   const auto held = store->adopt_runs(id);
   ASSERT_TRUE(held) << held.error().message;
-  EXPECT_THAT(*held, IsEmpty());
+  EXPECT_THAT(held->runs, IsEmpty());
+  EXPECT_THAT(held->cut, SizeIs(2)) << "an empty file is no loss, nor a header";
+  EXPECT_EQ(held->cut.at(0).bytes, 10u);
+  EXPECT_EQ(held->cut.at(3).bytes, 6u);
+  EXPECT_FALSE(held->cut.at(0).damaged || held->cut.at(3).damaged);
   for (std::uint32_t run = 0; run < 4; ++run)
     EXPECT_FALSE(fs::exists(run_file(run))) << run;
   EXPECT_TRUE(fs::exists(root() / "jobs" / id / "notes.txt"));
 }
 
 TEST_F(SavefileStoreTest, AdoptsNothingOfAJobWithoutRuns) {
-  EXPECT_THAT(*store->adopt_runs(id), IsEmpty());
+  EXPECT_THAT(store->adopt_runs(id)->runs, IsEmpty());
+}
+
+TEST_F(SavefileStoreTest, TellsDamageFromATornTail) {
+  append(0, 3, 10);
+  append(1, 3, 10);
+  append(2, 3, 10);
+  open();
+  auto bytes = read_file(run_file(0));
+  bytes.replace(24 + 76 + 4, 4, "\xff\xff\xff\xff"); // nanoseconds
+  write_file(run_file(0), bytes);
+  // A host that crashes may leave zeros, or lose the header.
+  write_file(run_file(1), read_file(run_file(1)) + std::string(4096, '\0'));
+  write_file(run_file(2), std::string(252, '\0'));
+  const auto held = store->adopt_runs(id);
+  ASSERT_TRUE(held) << held.error().message;
+  EXPECT_EQ(held->runs.at(0).packets, 1u);
+  EXPECT_EQ(held->cut.at(0).offset, 100u);
+  EXPECT_EQ(held->cut.at(0).bytes, 152u);
+  EXPECT_EQ(held->runs.at(1).packets, 3u);
+  EXPECT_EQ(held->cut.at(1).bytes, 4096u);
+  EXPECT_THAT(held->runs, SizeIs(2));
+  EXPECT_EQ(held->cut.at(2).bytes, 252u);
+  for (const auto& [run, cut] : held->cut)
+    EXPECT_TRUE(cut.damaged) << run;
+  EXPECT_EQ(fs::file_size(run_file(0)), 100u);
+  EXPECT_FALSE(fs::exists(run_file(2)));
 }
 
 TEST_F(SavefileStoreTest, SaysWhichRunCannotBeRead) {

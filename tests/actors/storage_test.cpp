@@ -4,6 +4,7 @@
 #include "tests/support/scripted_source.hpp"
 #include "tests/support/temp_directory.hpp"
 
+#include <SQLiteCpp/SQLiteCpp.h>
 #include <gmock/gmock.h>
 
 #include <unistd.h>
@@ -101,6 +102,19 @@ protected:
     stop();
     *faults = {};
     start();
+  }
+
+  /// The next process, when the time of all jobs has passed.
+  void restart_too_late() {
+    stop();
+    advance_only(std::chrono::seconds{60});
+    restart();
+  }
+
+  resumption resume() {
+    auto answer = ask<resumption>(aut, atom::resume_v);
+    EXPECT_TRUE(answer) << failure_of(answer).text;
+    return answer ? *answer : resumption{};
   }
 
   /// Why the actor refuses to start.
@@ -212,6 +226,17 @@ protected:
                                           = savefile_format::pcap) {
     return ask<savefile>(aut, atom::download_v, std::string{account}, id_of(n),
                          format);
+  }
+
+  /// Has storage tell of jobs that it removes or changes after their end.
+  void tell_of_changes(std::vector<std::string>& told) {
+    const auto sink
+      = track(sys.spawn([&told]() -> expiry_sink_actor::behavior_type {
+          return {[&told](atom::expired, const std::string& id) {
+            told.push_back(id);
+          }};
+        }));
+    caf::anon_send(aut, atom::expired_v, sink);
   }
 
   storage_stats stats() {
@@ -445,7 +470,7 @@ TEST_F(StorageTest, KeepsNoPcapngIfNoneIsWanted) {
   EXPECT_THAT(left_on_disk(), ElementsAre(id_of(1) + ".pcap"));
   const auto answer = download(1, savefile_format::pcapng);
   EXPECT_EQ(failure_of(answer).code, errc::no_savefile);
-  EXPECT_THAT(failure_of(answer).text, HasSubstr("not kept as pcapng"));
+  EXPECT_THAT(failure_of(answer).text, HasSubstr("has no pcapng file"));
 }
 
 TEST_F(StorageTest, SetsTheEndOnlyIfTheJobHasNot) {
@@ -557,13 +582,23 @@ TEST_F(StorageTest, AnswersTheAskersOfASealThatDiesWithIt) {
 // -- the rule of success ------------------------------------------------------
 
 TEST(TerminalPhase, SucceedsAsItsTableSays) {
-  const auto succeeds = [](end_reason reason, std::uint64_t packets) {
-    return terminal_phase(reason, packets) == job_phase::succeeded;
+  const auto succeeds = [](end_reason reason, std::uint64_t packets,
+                           std::vector<interruption> interruptions = {}) {
+    job_record record;
+    record.reason = reason;
+    record.packets_captured = packets;
+    record.interruptions = std::move(interruptions);
+    return terminal_phase(record) == job_phase::succeeded;
   };
+  const interruption over{1, 2};
+  const interruption lasts{3, {}};
   for (const auto reason : {end_reason::packet_limit, end_reason::byte_limit,
                             end_reason::time_limit, end_reason::stopped}) {
     EXPECT_TRUE(succeeds(reason, 1)) << to_string(reason);
     EXPECT_TRUE(succeeds(reason, 0)) << to_string(reason);
+    EXPECT_TRUE(succeeds(reason, 0, {over})) << to_string(reason);
+    EXPECT_TRUE(succeeds(reason, 1, {over, lasts})) << to_string(reason);
+    EXPECT_FALSE(succeeds(reason, 0, {over, lasts})) << to_string(reason);
   }
   for (const auto reason : {end_reason::interface_lost, end_reason::node_lost,
                             end_reason::storage_full, end_reason::quota,
@@ -775,12 +810,12 @@ TEST_P(CrashTest, KeepsEveryPacketAndSaysWhatHappened) {
   faults->dead_from = GetParam();
   EXPECT_FALSE(seal(record));
   EXPECT_FALSE(is_terminal(get(1).phase));
-  restart();
-  expect_whole(1);
   // Until the row says `sealing`, nobody has stored why the job ended.
-  EXPECT_EQ(get(1).reason, GetParam() == storage_step::close
-                             ? end_reason::shutdown
-                             : end_reason::packet_limit);
+  const auto known = GetParam() != storage_step::close;
+  restart_too_late();
+  expect_whole(1);
+  EXPECT_EQ(get(1).reason,
+            known ? end_reason::packet_limit : end_reason::time_limit);
   EXPECT_THAT(get(1).error_message,
               AllOf(HasSubstr("the process ended unexpectedly"),
                     HasSubstr("the 5 packets captured until then were kept")));
@@ -805,7 +840,7 @@ TEST_P(CrashTest, KeepsTheOnlyRun) {
   single.interfaces[0].packets_captured = 3;
   faults->dead_from = GetParam();
   EXPECT_FALSE(seal(single));
-  restart();
+  restart_too_late();
   EXPECT_EQ(get(2).phase, job_phase::succeeded);
   EXPECT_EQ(get(2).packets_captured, 3u);
   EXPECT_THAT(times_in(savefile_file(2)), ElementsAre(10, 20, 30));
@@ -847,6 +882,7 @@ TEST_F(StorageTest, MergesAnewWhatWasKilledInTheMiddle) {
     ASSERT_TRUE(deliver_to(aut));
   ASSERT_TRUE(deliver_to(aut));
   stop();
+  // The row says `sealing`.
   write_file(savefile_file(1, ".pcap.part"), "torn");
   write_file(savefile_file(1, ".pcapng.part"), "torn");
   restart();
@@ -856,11 +892,10 @@ TEST_F(StorageTest, MergesAnewWhatWasKilledInTheMiddle) {
 TEST_F(StorageTest, KeepsWhatARunningJobHadCaptured) {
   start();
   captured(1); // never sealed
-  advance_only(std::chrono::seconds{3});
-  restart();
+  restart_too_late();
   expect_whole(1);
   const auto record = get(1);
-  EXPECT_EQ(record.reason, end_reason::shutdown);
+  EXPECT_EQ(record.reason, end_reason::time_limit);
   EXPECT_EQ(record.error_message,
             "the process ended unexpectedly while the job was capturing; the 5 "
             "packets captured until then were kept");
@@ -868,8 +903,69 @@ TEST_F(StorageTest, KeepsWhatARunningJobHadCaptured) {
   EXPECT_TRUE(record.started);
   // What the samplers had counted by then nobody knows.
   EXPECT_EQ(record.interfaces[0].phase, sampler_phase::failed);
-  EXPECT_EQ(record.interfaces[0].error, "the process ended unexpectedly");
+  EXPECT_EQ(record.interfaces[0].error,
+            "interrupted: the process ended unexpectedly");
   EXPECT_FALSE(record.interfaces[0].packets_matched);
+}
+
+TEST_F(StorageTest, HandsOverWhatMayGoOn) {
+  start();
+  captured(1);
+  insert(make_record(2));
+  captured(3);
+  advance_only(std::chrono::seconds{3});
+  ASSERT_TRUE(
+    ask<job_record>(aut, atom::stop_v, std::string{account}, id_of(3)));
+  restart();
+  const auto left = resume();
+  ASSERT_THAT(left.jobs, SizeIs(2));
+  EXPECT_EQ(left.jobs[0].id, id_of(1));
+  EXPECT_EQ(left.jobs[0].phase, job_phase::pending);
+  EXPECT_EQ(left.jobs[0].packets_captured, 5u);
+  EXPECT_EQ(left.jobs[0].interfaces[0].packets_captured, 3u);
+  EXPECT_EQ(left.jobs[0].interruptions.at(0).from, *left.jobs[0].started);
+  EXPECT_EQ(left.jobs[1].id, id_of(2));
+  EXPECT_EQ(left.jobs[1].interruptions.at(0).from, left.jobs[1].submitted);
+  EXPECT_EQ(get(3).reason, end_reason::stopped);
+  EXPECT_THAT(resume().jobs, IsEmpty()) << "only once";
+  // They take packets, into runs behind the old ones.
+  EXPECT_TRUE(append(left.jobs[0], 2, make_batch(1, 40)));
+  auto record = left.jobs[0];
+  record.interfaces.push_back(make_interface("eth0"));
+  record.interruptions[0].to = now();
+  record.reason = end_reason::stopped;
+  ASSERT_TRUE(seal(record));
+  EXPECT_EQ(get(1).packets_captured, 6u);
+  EXPECT_EQ(get(1).interruptions.at(0).to, now());
+  EXPECT_THAT(times_in(savefile_file(1)), ElementsAre(10, 15, 20, 25, 30, 40));
+}
+
+TEST_F(StorageTest, EndsWhatItCouldNotLetGoOn) {
+  start();
+  captured(1);
+  stop();
+  faults->dead_from = storage_step::resume;
+  start();
+  EXPECT_THAT(resume().jobs, IsEmpty());
+  EXPECT_FALSE(is_terminal(get(1).phase));
+  faults->dead_from.reset();
+  advance(options.sweep_interval, std::chrono::seconds{10});
+  expect_whole(1);
+  EXPECT_EQ(get(1).reason, end_reason::time_limit);
+}
+
+TEST_F(StorageTest, EndsAtTheSweepWhatNobodyLetsGoOn) {
+  start();
+  auto record = make_record(1);
+  record.spec.time_limit_s = 300;
+  insert(record);
+  stop();
+  faults->broken = {storage_step::resume};
+  start();
+  faults->broken.clear();
+  advance(options.sweep_interval, std::chrono::seconds{10});
+  EXPECT_EQ(get(1).phase, job_phase::failed);
+  EXPECT_EQ(get(1).reason, end_reason::shutdown);
 }
 
 TEST_F(StorageTest, CutsOffTheRecordThatACrashTore) {
@@ -878,11 +974,61 @@ TEST_F(StorageTest, CutsOffTheRecordThatACrashTore) {
   stop();
   const auto bytes = read_file(run_file(1, 0));
   write_file(run_file(1, 0), bytes.substr(0, bytes.size() - 1));
-  restart();
+  restart_too_late();
   EXPECT_EQ(get(1).phase, job_phase::succeeded);
   EXPECT_EQ(get(1).packets_captured, 4u);
   EXPECT_EQ(get(1).interfaces[0].packets_captured, 2u);
+  EXPECT_THAT(get(1).interfaces[0].error,
+              HasSubstr("the last 75 bytes of its run were no whole packet"));
+  EXPECT_THAT(get(1).error_message, Not(HasSubstr("eth0")));
   EXPECT_THAT(times_in(savefile_file(1)), ElementsAre(10, 15, 20, 25));
+}
+
+TEST_F(StorageTest, KeepsWhatIsBeforeADamagedPlaceAndSaysHowMuchIsLost) {
+  start();
+  captured(1);
+  stop();
+  // The header of the second of three records.
+  auto bytes = read_file(run_file(1, 0));
+  bytes.replace(24 + 76, 16, std::string(16, '\xff'));
+  write_file(run_file(1, 0), bytes);
+  // And the header of the other run.
+  write_file(run_file(1, 1), "X" + read_file(run_file(1, 1)).substr(1));
+  start();
+  const auto left = resume();
+  ASSERT_THAT(left.jobs, SizeIs(1));
+  const auto& record = left.jobs[0];
+  EXPECT_EQ(record.packets_captured, 1u);
+  EXPECT_EQ(record.error_message,
+            "eth0: its run is damaged at byte 100: the 152 bytes from there on "
+            "are lost; eth1: its run is damaged at byte 0: the 176 bytes from "
+            "there on are lost");
+  EXPECT_THAT(record.interfaces[0].error,
+              HasSubstr("its run is damaged at byte 100"));
+  EXPECT_EQ(record.interfaces[0].packets_captured, 1u);
+  EXPECT_EQ(record.interfaces[1].packets_captured, 0u);
+  EXPECT_EQ(get(1).error_message, record.error_message) << "in the index";
+  // It is said in the end, too.
+  restart_too_late();
+  EXPECT_EQ(get(1).phase, job_phase::succeeded);
+  EXPECT_THAT(get(1).error_message,
+              AllOf(HasSubstr("eth0: its run is damaged at byte 100"),
+                    HasSubstr("the 1 packets captured until then were kept")));
+  EXPECT_THAT(times_in(savefile_file(1)), ElementsAre(10));
+}
+
+TEST_F(StorageTest, TakesDamagedLengthsForNoRecord) {
+  start();
+  captured(1);
+  stop();
+  // A captured length that is larger than the packet was.
+  auto bytes = read_file(run_file(1, 0));
+  bytes[24 + 8] = 61;
+  write_file(run_file(1, 0), bytes);
+  restart_too_late();
+  EXPECT_EQ(get(1).packets_captured, 2u);
+  EXPECT_THAT(get(1).error_message,
+              HasSubstr("eth0: its run is damaged at byte 24: the 228 bytes"));
 }
 
 TEST_F(StorageTest, SaysHowMuchIsLeftOfWhatWasCounted) {
@@ -902,10 +1048,10 @@ TEST_F(StorageTest, SaysHowMuchIsLeftOfWhatWasCounted) {
 TEST_F(StorageTest, FailsAPendingJobOfAnEarlierProcess) {
   start();
   insert(make_record(1));
-  restart();
+  restart_too_late();
   const auto record = get(1);
   EXPECT_EQ(record.phase, job_phase::failed);
-  EXPECT_EQ(record.reason, end_reason::shutdown);
+  EXPECT_EQ(record.reason, end_reason::time_limit);
   EXPECT_EQ(record.error_message,
             "the process ended unexpectedly while the job was pending; no "
             "packet had been captured");
@@ -920,7 +1066,7 @@ TEST_F(StorageTest, StartsInSpiteOfABadJob) {
   fs::remove(run_file(1, 0));
   fs::create_directory(run_file(1, 0));
   write_file(run_file(2, 0), "this is no savefile, but longer than its header");
-  restart();
+  restart_too_late();
   EXPECT_EQ(get(1).phase, job_phase::failed);
   EXPECT_EQ(get(1).reason, end_reason::storage_error);
   EXPECT_THAT(get(1).error_message,
@@ -928,6 +1074,7 @@ TEST_F(StorageTest, StartsInSpiteOfABadJob) {
                     HasSubstr(run_file(1, 0).string()),
                     Not(HasSubstr("were kept"))));
   EXPECT_EQ(get(2).packets_captured, 2u) << "run 1 was whole";
+  EXPECT_THAT(get(2).error_message, HasSubstr("the 47 bytes"));
   expect_whole(3);
   EXPECT_THAT(left_on_disk(), Not(testing::Contains(id_of(1))));
 }
@@ -936,6 +1083,7 @@ TEST_F(StorageTest, TriesAgainWhatItCouldNotResolveAtTheStart) {
   start();
   captured(1);
   stop();
+  advance_only(std::chrono::seconds{60});
   faults->dead_from = storage_step::close;
   start();
   EXPECT_FALSE(is_terminal(get(1).phase));
@@ -1099,18 +1247,76 @@ TEST_F(StorageTest, DownloadsWhatIsReady) {
   EXPECT_NE(download(1, savefile_format::pcapng)->etag, file->etag);
 }
 
-TEST_F(StorageTest, DownloadsNoFileThatChangedUnderIt) {
+TEST_F(StorageTest, FailsAJobWhoseSavefileWasCutWhileItRuns) {
+  start();
+  std::vector<std::string> told;
+  tell_of_changes(told);
+  finished(1);
+  finished(2);
+  fs::resize_file(savefile_file(1), 30);
+  fs::remove(savefile_file(2));
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    const auto cut = download(1);
+    EXPECT_EQ(failure_of(cut).code, errc::no_savefile);
+    EXPECT_THAT(failure_of(cut).text,
+                AllOf(HasSubstr("storage_error"),
+                      HasSubstr(savefile_file(1).string()),
+                      HasSubstr("has 30 bytes instead of")));
+    EXPECT_EQ(failure_of(download(2)).code, errc::no_savefile);
+    EXPECT_THAT(failure_of(download(2)).text, HasSubstr("is missing"));
+  }
+  EXPECT_EQ(get(1).phase, job_phase::failed);
+  EXPECT_EQ(get(1).reason, end_reason::storage_error);
+  EXPECT_EQ(get(2).phase, job_phase::failed);
+  EXPECT_THAT(left_on_disk(), IsEmpty());
+  EXPECT_THAT(told, ElementsAre(id_of(1), id_of(2)));
+}
+
+TEST_F(StorageTest, DoesWithoutAPcapngThatWasCutWhileItRuns) {
   start();
   finished(1);
-  fs::resize_file(savefile_file(1), 30);
-  const auto answer = download(1);
-  EXPECT_EQ(failure_of(answer).code, errc::storage_unavailable);
-  EXPECT_THAT(failure_of(answer).text,
-              AllOf(HasSubstr(savefile_file(1).string()),
-                    HasSubstr("has 30 bytes instead of")));
-  fs::remove(savefile_file(1));
-  EXPECT_THAT(failure_of(download(1)).text,
-              HasSubstr("No such file or directory"));
+  fs::resize_file(savefile_file(1, ".pcapng"), 30);
+  EXPECT_TRUE(download(1)) << "nobody has looked at it";
+  const auto answer = download(1, savefile_format::pcapng);
+  EXPECT_EQ(failure_of(answer).code, errc::no_savefile);
+  EXPECT_THAT(failure_of(answer).text, HasSubstr("has no pcapng file"));
+  EXPECT_EQ(get(1).phase, job_phase::succeeded);
+  EXPECT_EQ(get(1).pcapng_bytes, 0u);
+  EXPECT_TRUE(download(1));
+}
+
+// -- allowances ---------------------------------------------------------------
+
+TEST_F(StorageTest, RemembersForHowLongAJobHasCounted) {
+  options.collect_window = std::chrono::seconds{60};
+  start();
+  finished(1);
+  advance(std::chrono::seconds{10});
+  finished(2);
+  ASSERT_TRUE(
+    ask<caf::ok_atom>(aut, atom::erase_v, std::string{account}, id_of(2)));
+  finished(3);
+  self->send(aut, atom::refund_v, id_of(3));
+  run();
+  advance(std::chrono::seconds{20});
+  restart();
+  const auto left = resume().collects;
+  ASSERT_THAT(left, SizeIs(2));
+  EXPECT_EQ(left[0].account_id, account);
+  EXPECT_EQ(left[0].age_ns, 30'000'000'000u);
+  EXPECT_EQ(left[1].age_ns, 20'000'000'000u);
+  // What is older is of no interest, and not kept.
+  advance(std::chrono::seconds{35});
+  restart();
+  EXPECT_THAT(resume().collects, SizeIs(1));
+  advance(std::chrono::seconds{60}, std::chrono::seconds{10});
+  SQLite::Database shell{(options.directory / "index.sqlite").string()};
+  EXPECT_EQ(shell.execAndGet("SELECT count(*) FROM collects").getInt(), 0);
+}
+
+TEST_F(StorageTest, WantsAWindow) {
+  options.collect_window = {};
+  EXPECT_THAT(refusal(), HasSubstr("collect_window is not positive"));
 }
 
 TEST_F(StorageTest, ErasesFinishedJobsOnly) {
@@ -1155,7 +1361,7 @@ TEST_F(StorageTest, RemembersAKeyAfterACrash) {
   EXPECT_EQ(recall("key"), id_of(1));
   restart();
   EXPECT_EQ(recall("key"), id_of(1));
-  EXPECT_EQ(get(1).phase, job_phase::failed) << "whatever became of the job";
+  EXPECT_EQ(get(1).phase, job_phase::pending) << "it goes on";
 }
 
 TEST_F(StorageTest, KeepsNoKeyOfAJobThatItRefuses) {
@@ -1221,13 +1427,7 @@ TEST_F(StorageTest, TellsOfTheJobsThatItRemoves) {
   options.max_age = std::chrono::hours{1};
   start();
   std::vector<std::string> told;
-  const auto sink
-    = track(sys.spawn([&told]() -> expiry_sink_actor::behavior_type {
-        return {[&told](atom::expired, const std::string& id) {
-          told.push_back(id);
-        }};
-      }));
-  caf::anon_send(aut, atom::expired_v, sink);
+  tell_of_changes(told);
   finished(1);
   finished(2);
   EXPECT_TRUE(

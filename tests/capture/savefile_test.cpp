@@ -95,6 +95,8 @@ TEST_F(SavefileTest, ScanFindsTheTearWhereverItIs) {
     EXPECT_EQ(found->whole_bytes, last_whole) << size;
     EXPECT_EQ(found->packets, packets) << size;
     EXPECT_EQ(found->torn, size != last_whole) << size;
+    EXPECT_EQ(found->rest_bytes, size - last_whole) << size;
+    EXPECT_FALSE(found->damaged) << size << ": a torn tail is none";
   }
 }
 
@@ -107,15 +109,17 @@ TEST_F(SavefileTest, ScanTakesNoDamageForARecord) {
   };
   // The same with a record that can be.
   EXPECT_EQ(scan(with_header({1, 0, 5, 5}))->packets, 2u);
-  for (const auto& x :
-       {record_header{1, 0, max_captured_length + 1, 300'000},
-        record_header{1, 0, 0xffffffff, 0xffffffff},
-        record_header{1, 1'000'000'000, 5, 5}, record_header{0, 0, 0, 0}}) {
+  for (const auto& x : {record_header{1, 0, max_captured_length + 1, 300'000},
+                        record_header{1, 0, 0xffffffff, 0xffffffff},
+                        record_header{1, 1'000'000'000, 5, 5},
+                        record_header{1, 0, 6, 5}, record_header{0, 0, 0, 0}}) {
     const auto found = scan(with_header(x));
     ASSERT_TRUE(found);
     EXPECT_EQ(found->packets, 1u);
     EXPECT_EQ(found->whole_bytes, whole.size());
     EXPECT_TRUE(found->torn);
+    EXPECT_TRUE(found->damaged);
+    EXPECT_EQ(found->rest_bytes, 16u + 300'000u);
   }
 }
 

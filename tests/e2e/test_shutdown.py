@@ -1,7 +1,6 @@
 """The end of the process, in order and by force, and what the next one finds.
 """
 
-import random
 import signal
 import socket
 import subprocess
@@ -71,7 +70,10 @@ def assert_whole(api, job, directory):
     assert len(done.stdout.splitlines()) == len(numbers)
     assert job["packets_captured"] == len(numbers)
     assert numbers == sorted(set(numbers))
-    other = read_pcapng(api.download(job["id"], "?format=pcapng"))
+    other = read_pcapng(
+        api.download(job["id"], "?format=pcapng"),
+        interrupted=bool(job["interruptions"]),
+    )
     assert [number_of(r.data) for r in other.records] == numbers
     return numbers
 
@@ -223,97 +225,134 @@ def test_what_was_there_before_is_there_after(daemon, link, tmp_path):
 # -- by force -----------------------------------------------------------------
 
 
-def test_kill_at_any_moment_loses_no_acknowledged_job(daemon, link, tmp_path):
-    """Kills while jobs are created, capture, seal and are deleted; the delay
-    is drawn at random: it is what the test varies, not what it waits for."""
-    seed = random.randrange(2**32)
-    print(f"seed {seed}")
-    chance = random.Random(seed)
-    acknowledged = set()
-    deleted = set()
-    verified = set()
-    serial = 0
-    for _ in range(10):
-        daemon.start()
-        api = daemon.client()
-        jobs = {job["id"]: job for job in _all_jobs(api)}
-        assert acknowledged - deleted <= set(jobs)
-        assert not deleted & set(jobs)
-        # A create or delete may have been done without the client knowing.
-        for job_id in set(jobs) - verified:
-            assert_whole(api, jobs[job_id], tmp_path)
-        verified |= set(jobs)
-        assert_nothing_stray(daemon)
-        acknowledged = set(jobs)
-
-        killer = threading.Timer(chance.uniform(0.0, 0.6), daemon.process.kill)
-        killer.start()
-        try:
-            while True:
-                job_id = api.create(
-                    filter_v1=FILTER, packet_limit=chance.choice([3, 10000])
-                )["id"]
-                acknowledged.add(job_id)
-                if chance.random() < 0.5:
-                    api.wait_capturing(job_id)
-                for _ in range(chance.randrange(20)):
-                    link.send(frame(serial))
-                    serial += 1
-                if chance.random() < 0.3:
-                    api.stop(job_id)
-                if chance.random() < 0.2:
-                    acknowledged.discard(job_id)
-                    api.delete(job_id)
-                    deleted.add(job_id)
-        except OSError:
-            pass
-        except Exception as error:
-            # A connection that the kill cut in the middle of an answer.
-            if daemon.process.wait(5) != -signal.SIGKILL:
-                raise
-            assert type(error).__module__ == "http.client", error
-        killer.join()
-        daemon.kill()
-    with daemon:
-        api = daemon.client()
-        jobs = {job["id"]: job for job in _all_jobs(api)}
-        assert acknowledged <= set(jobs)
-        for job in jobs.values():
-            assert_whole(api, job, tmp_path)
-        assert_nothing_stray(daemon)
-    assert acknowledged
-
-
-def _all_jobs(api):
-    page = 1
-    jobs = []
-    while found := api.jobs(f"?page={page}"):
-        jobs += found
-        page += 1
-    return jobs
-
-
-def test_kill_keeps_what_was_captured(daemon, link, tmp_path):
+def test_kill_interrupts_a_capture(daemon, link, tmp_path):
     daemon.start()
     api = daemon.client()
-    job_id = api.create(filter_v1=FILTER)["id"]
+    made = api.create(filter_v1=FILTER, packet_limit=700)
     empty = api.create(filter_v1={"destination_port": 1})["id"]
-    api.wait_capturing(job_id)
+    api.wait_capturing(made["id"])
     api.wait_capturing(empty)
     for i in range(500):
         link.send(frame(i))
-    api.wait_captured(job_id, 500)
+    before = api.wait_captured(made["id"], 500)
     daemon.kill()
     with daemon:
-        job = api.job(job_id)
-        assert job["status"] == "success"
-        assert job["end_reason"] == "shutdown"
-        assert job["error_message"]
         # Counted means stored: nothing of it is lost with the process.
-        assert assert_whole(api, job, tmp_path) == [*range(500)]
-        job = api.job(empty)
-        assert (job["status"], job["end_reason"]) == ("failed", "shutdown")
+        job = api.job(made["id"])
+        assert job["status"] == "pending"
+        assert job["packets_captured"] == 500
+        assert job["submitted"] == before["submitted"]
+        assert job["started"] == before["started"]
+
+        def goes_on():
+            (gap,) = api.job(made["id"])["interruptions"]
+            return gap["to"] and gap
+
+        gap = wait_until("capturing to go on", goes_on)
+        assert before["started"] <= gap["from"] < gap["to"]
+        old, new = api.job(made["id"])["interfaces"]
+        assert (old["interface"], new["interface"]) == (link.name, link.name)
+        assert old["state"] == "failed" and "interrupted" in old["error"]
+        assert old["packets_captured"] == 500
+        assert old["packets_matched"] is None
+        assert old["dropped_by_kernel"] is None
+        for i in range(500, 800):
+            link.send(frame(i))
+        job = api.wait_success(made["id"])
+        # The limit holds for both lives together.
+        assert job["end_reason"] == "packet_limit"
+        assert job["interfaces"][1]["packets_captured"] == 200
+        assert job["interfaces"][1]["packets_matched"] >= 200
+        assert "error_message" not in job
+        assert job["interruptions"] == [gap]
+        assert assert_whole(api, job, tmp_path) == [*range(700)]
+        api.stop(empty)
+        job = api.wait_success(empty)
+        assert job["end_reason"] == "stopped"
+        assert len(job["interruptions"]) == 1
         assert_nothing_stray(daemon)
+
+
+def test_a_stop_survives_a_kill(daemon, link, tmp_path):
+    daemon.start()
+    api = daemon.client()
+    for attempt in range(5):
+        made = api.create(filter_v1=FILTER)
+        api.wait_capturing(made["id"])
+        link.send(frame(attempt))
+        api.wait_captured(made["id"], 1)
+        api.stop(made["id"])
+        daemon.kill()
+        daemon.start()
+        job = api.job(made["id"])
+        assert (job["status"], job["end_reason"]) == ("success", "stopped")
+        assert assert_whole(api, job, tmp_path) == [attempt]
+        assert_nothing_stray(daemon)
+    daemon.stop()
+
+
+def test_time_goes_on_while_the_process_is_gone(daemon, link, tmp_path):
+    daemon.start()
+    api = daemon.client()
+    some = api.create(filter_v1=FILTER, time_limit=1)
+    none = api.create(filter_v1={"destination_port": 1}, time_limit=1)
+    for made in (some, none):
+        api.wait_capturing(made["id"])
+    link.send(frame(1))
+    api.wait_captured(some["id"], 1)
+    daemon.kill()
+    # What is waited for is the clock.
+    ended = time.time() + 1.0
+    wait_until("the end of their time", lambda: time.time() >= ended)
+    with daemon:
+        job = api.job(some["id"])
+        assert (job["status"], job["end_reason"]) == ("success", "time_limit")
+        assert "ended unexpectedly" in job["error_message"]
+        assert job["interruptions"][0]["to"] is None
+        assert assert_whole(api, job, tmp_path) == [1]
+        job = api.job(none["id"])
+        # Nothing matched, but for how long did anybody look?
+        assert (job["status"], job["end_reason"]) == ("failed", "time_limit")
+        assert "no packet" in job["error_message"]
+
+
+def test_a_restart_gives_no_second_minute(link, work):
+    config = configuration(
+        work(),
+        [link.name],
+        limits={"collect": {"requests": 1, "window": "1m"}},
+    )
+    daemon = Daemon(work(), config).start()
+    api = daemon.client()
+    api.delete(api.create()["id"])
+    for end in (daemon.kill, daemon.stop):
+        end()
+        daemon.start()
+        answer = api.try_create()
+        assert answer.status == 429, answer.body
+        assert 0 < int(answer.header("Retry-After")) <= 60
+    daemon.stop()
+
+
+def test_a_savefile_that_is_cut_is_not_served(daemon, link, tmp_path):
+    with daemon:
+        api = daemon.client()
+        job_id = api.create(filter_v1=FILTER, packet_limit=3)["id"]
+        api.wait_capturing(job_id)
+        for i in range(3):
+            link.send(frame(i))
+        job = api.wait_success(job_id)
+        assert assert_whole(api, job, tmp_path) == [0, 1, 2]
+        path = next(daemon.directory.rglob(f"{job_id}.pcap"))
+        with open(path, "r+b") as savefile:
+            savefile.truncate(100)
+        answer = api.get(api.path(job_id, "/download"))
+        assert answer.status == 404, answer.body
+        assert "has 100 bytes instead of" in answer.text
+        job = api.job(job_id)
+        assert (job["status"], job["end_reason"]) == ("failed", "storage_error")
+        assert "has 100 bytes instead of" in job["error_message"]
+        assert job in api.jobs()
 
 
 def test_leftovers_of_a_crash_are_removed(daemon, link, tmp_path):

@@ -37,6 +37,7 @@ fake_limiter(rate_limiter_actor::pointer self,
       return st->promises.back();
     },
     [](atom::refund, const std::string&, allowance) {},
+    [](atom::resume, const std::vector<spent_allowance>&) {},
     [=](atom::tick) {
       for (auto& promise : st->promises)
         promise.deliver(admission{true, 10, 8, 60, 0});

@@ -138,6 +138,7 @@ job_registry_actor::behavior_type
 fake_registry(job_registry_actor::pointer self,
               std::shared_ptr<registry_script> st) {
   return {
+    [](atom::resume) { return caf::ok_atom_v; },
     [=](atom::create, const job_spec& spec, const std::string& key) {
       st->spec = spec;
       st->key = key;
@@ -188,6 +189,7 @@ fake_limiter(rate_limiter_actor::pointer self,
       return st->answer(self, who, st->given);
     },
     [](atom::refund, const std::string&, allowance) {},
+    [](atom::resume, const std::vector<spent_allowance>&) {},
     [](atom::tick) {},
   };
 }
@@ -198,12 +200,16 @@ fake_disk(storage_actor::pointer self,
   // The API asks storage for its figures and for nothing else.
   const auto refuse = [] { return make_error(errc::invalid_options, "asked"); };
   return {
+    [=](atom::resume) -> caf::result<resumption> { return refuse(); },
     [=](atom::insert, const job_record&,
         const std::string&) -> caf::result<caf::ok_atom> { return refuse(); },
     [=](atom::recall, const std::string&,
         const std::string&) -> caf::result<job_record> { return refuse(); },
     [](atom::progress, const job_record&) {},
     [](atom::limits, const storage_limits&) { return caf::ok_atom_v; },
+    [=](atom::stop, const std::string&,
+        const std::string&) -> caf::result<job_record> { return refuse(); },
+    [](atom::refund, const std::string&) {},
     [=](atom::append, const std::string&, std::uint32_t,
         const capture::packet_batch&) -> caf::result<caf::ok_atom> {
       return refuse();

@@ -106,7 +106,8 @@ TEST(CaptureResponseTest, LeavesOutWhatIsUnset) {
     "packets_remaining": 100,
     "packets_captured": 0,
     "bytes_captured": 0,
-    "interfaces": []
+    "interfaces": [],
+    "interruptions": []
   })"));
 }
 
@@ -139,6 +140,7 @@ TEST(CaptureResponseTest, TellsAllOfAFinishedJob) {
   unknown.phase = sampler_phase::failed;
   unknown.error = "went down";
   job.interfaces = {known, unknown};
+  job.interruptions = {{noon + 5'000'000, noon + 1'000'000'000}, {noon, {}}};
   EXPECT_EQ(result_of(capture_response(job)), json::parse(R"({
     "id": "0123456789abcdef0123456789abcdef",
     "submitted": "2026-01-01T12:00:00.000000Z",
@@ -168,6 +170,11 @@ TEST(CaptureResponseTest, TellsAllOfAFinishedJob) {
       "packets_sampled_out": null, "dropped_by_kernel": null,
       "dropped_by_interface": null, "dropped_by_us": null,
       "error": "went down"
+    }],
+    "interruptions": [{
+      "from": "2026-01-01T12:00:00.005000Z", "to": "2026-01-01T12:00:01.000000Z"
+    }, {
+      "from": "2026-01-01T12:00:00.000000Z", "to": null
     }]
   })"));
 }

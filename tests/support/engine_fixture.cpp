@@ -47,6 +47,7 @@ void engine_fixture::start_engine() {
   registry = spawn(job_registry, registry_opts,
                    job_registry_peers{limiter, storage, {local}});
   run(); // what they tell each other at the start
+  EXPECT_TRUE(ask<caf::ok_atom>(registry, atom::resume_v));
 }
 
 job_spec engine_fixture::spec(std::uint32_t packet_limit,

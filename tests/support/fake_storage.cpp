@@ -39,6 +39,7 @@ storage_actor::behavior_type fake_storage(storage_actor::pointer self,
   };
   const auto sink = std::make_shared<expiry_sink_actor>();
   return {
+    [st](atom::resume) { return std::exchange(st->left, {}); },
     [self, st](atom::insert, const job_record& record,
                const std::string& key) -> caf::result<caf::ok_atom> {
       if (st->fail_insert)
@@ -67,6 +68,17 @@ storage_actor::behavior_type fake_storage(storage_actor::pointer self,
     [](atom::progress, const job_record&) {
       // Matters after a crash only.
     },
+    [st, find](atom::stop, const std::string& account,
+               const std::string& id) -> caf::result<job_record> {
+      if (st->fail_stop)
+        return broken("stop");
+      auto* record = find(account, id);
+      if (record == nullptr)
+        return unknown(id);
+      record->stop_requested = true;
+      return *record;
+    },
+    [st](atom::refund, const std::string& id) { st->refunded.push_back(id); },
     [self,
      st](atom::append, const std::string& id, std::uint32_t run,
          const capture::packet_batch& batch) -> caf::result<caf::ok_atom> {

@@ -38,11 +38,17 @@ struct storage_script {
   /// Jobs that retention removes at the next `sweep`.
   std::vector<std::string> expiring;
 
+  bool fail_stop = false;
+  /// What an earlier process left.
+  resumption left;
+
   // -- contents ---------------------------------------------------------------
 
   std::map<std::string, job_record> records;
   /// Ids of the jobs that idempotency keys lead to, by account and key.
   std::map<std::pair<std::string, std::string>, std::string> keys;
+  /// Jobs that no longer count against an allowance, in order.
+  std::vector<std::string> refunded;
   /// Packets of each run of each job.
   std::map<std::string, std::map<std::uint32_t, std::uint64_t>> runs;
   std::vector<caf::typed_response_promise<caf::ok_atom>> held;

@@ -104,8 +104,11 @@ def _interface(body):
     return name, link, snaplen, 10 ** (9 - resolution)
 
 
-def read_pcapng(content):
-    """Reads a pcapng file of one section; raises ValueError unless whole."""
+def read_pcapng(content, interrupted=False):
+    """Reads a pcapng file of one section; raises ValueError unless whole.
+
+    A capture that was interrupted has an interface more than once.
+    """
     interfaces = []
     records = []
     at = 0
@@ -149,7 +152,7 @@ def read_pcapng(content):
             raise ValueError(f"block {kind:#x} is not expected")
         at += length
     named = {name: link for name, link, _, _ in interfaces}
-    if not content or len(named) != len(interfaces):
+    if not content or (len(named) != len(interfaces) and not interrupted):
         raise ValueError("empty, or two interfaces of one name")
     return Savefile(records, interfaces=named)
 
