@@ -224,7 +224,7 @@ caf::result<caf::ok_atom> job_state::follow(follower_ptr who) {
 
 // -- ending -------------------------------------------------------------------
 
-void job_state::end(end_reason reason, std::string message) {
+void job_state::end(end_reason reason, const std::string& message) {
   if (record.reason != end_reason::none || is_terminal(record.phase)
       || record.phase == job_phase::sealing)
     return;

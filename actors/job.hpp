@@ -95,7 +95,7 @@ struct job_state {
   // -- ending -----------------------------------------------------------------
 
   /// Ends capturing, for the first reason given.
-  void end(end_reason reason, std::string message = {});
+  void end(end_reason reason, const std::string& message = {});
 
   /// A phase has lasted as long as it may.
   void expire(job_phase phase);

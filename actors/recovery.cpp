@@ -69,7 +69,7 @@ void note_cuts(job_record& record,
       whose = x.interface;
     }
     if (cut.damaged)
-      add_text(record, whose + ": " + text);
+      add_text(record, whose.append(": ").append(text));
   }
 }
 
