@@ -6,20 +6,21 @@ namespace edgecap::simulation {
 
 const char* name_of(fault x) {
   static constexpr const char* names[] = {
-    "open-refused",     "open-late",        "open-never",
-    "source-fails",     "source-vanish",    "source-stalls",
-    "source-bursts",    "no-drain",         "slow-drain",
-    "survey-fails",     "insert-fails",     "append-fails",
-    "close-fails",      "merge-fails",      "publish-fails",
-    "commit-fails",     "clean-fails",      "disk-full",
-    "disk-short-write", "disk-write-error", "disk-sync-error",
-    "disk-read-error",  "no-descriptor",    "disk-slow",
-    "savefile-lost",    "torn-write",       "lost-write",
-    "lost-name",        "storage-pauses",   "storage-stalls",
-    "job-dies",         "sampler-dies",     "node-dies",
-    "registry-dies",    "limiter-dies",     "storage-dies",
-    "clock-forward",    "clock-back",       "process-crash",
-    "host-crash",       "crash-in-call",    "ordered-stop",
+    "open-refused",    "open-late",        "open-never",
+    "source-fails",    "source-vanish",    "source-stalls",
+    "source-bursts",   "no-drain",         "slow-drain",
+    "survey-fails",    "insert-fails",     "append-fails",
+    "close-fails",     "merge-fails",      "publish-fails",
+    "commit-fails",    "clean-fails",      "resume-fails",
+    "disk-full",       "disk-short-write", "disk-write-error",
+    "disk-sync-error", "disk-read-error",  "no-descriptor",
+    "disk-slow",       "savefile-lost",    "torn-write",
+    "lost-write",      "lost-name",        "storage-pauses",
+    "storage-stalls",  "job-dies",         "sampler-dies",
+    "node-dies",       "registry-dies",    "limiter-dies",
+    "storage-dies",    "clock-forward",    "clock-back",
+    "process-crash",   "host-crash",       "crash-in-call",
+    "ordered-stop",
   };
   static_assert(sizeof names / sizeof *names == fault_kinds);
   return names[static_cast<std::size_t>(x)];

@@ -29,6 +29,7 @@ enum class fault : std::uint8_t {
   publish_fails,
   commit_fails,
   clean_fails,
+  resume_fails,
   // -- the disk
   disk_full,        ///< ENOSPC of a write.
   disk_short_write, ///< A write that took a part.

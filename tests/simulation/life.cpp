@@ -1,7 +1,11 @@
 #include "tests/simulation/life.hpp"
 
+#include "actors/actor_support.hpp"
+
+#include <caf/event_based_actor.hpp>
 #include <caf/scheduled_actor.hpp>
 #include <caf/send.hpp>
+#include <caf/typed_event_based_actor.hpp>
 
 #include <algorithm>
 #include <cstring>
@@ -62,6 +66,12 @@ life::life(engine_options options, instant now, trace& log)
                            job_registry_peers{limiter, storage, {node}});
   guardian_ = spawn_guardian(system_, std::move(options.on_loss), limiter,
                              storage, node, registry);
+  system_.spawn([this](caf::event_based_actor* self) {
+    install_default_handlers(self);
+    self->request(registry, request_timeout, atom::resume_v)
+      .then([this](caf::ok_atom) { resumed_ = true; },
+            [this](caf::error&) { failed_ = true; });
+  });
 }
 
 life::~life() {

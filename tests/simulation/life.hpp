@@ -26,7 +26,7 @@ inline constexpr std::size_t max_mailbox = 1000;
 /// nobody runs and no time passes unless it is said here.
 class life {
 public:
-  /// Starts the tree. `failed` says whether storage refused to.
+  /// Starts the tree. `failed` says whether it refused to.
   life(engine_options options, instant now, trace& log);
 
   /// Ends all actors, as a kill does: nobody gets a word out.
@@ -37,6 +37,12 @@ public:
 
   bool failed() const {
     return failed_;
+  }
+
+  /// Whether the registry has taken up what an earlier process left. Nobody
+  /// asks it anything before.
+  bool resumed() const {
+    return resumed_;
   }
 
   /// Whether all long-lived actors live; the states of dead ones are gone.
@@ -111,6 +117,7 @@ private:
   std::size_t largest_mailbox_ = 0;
   caf::actor guardian_;
   bool failed_ = false;
+  bool resumed_ = false;
   bool ended_ = false;
 };
 

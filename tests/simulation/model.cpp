@@ -51,6 +51,8 @@ std::string text_of(const job_record& x) {
       + std::to_string(x.savefile_bytes) + " " + std::to_string(x.pcapng_bytes);
   for (const auto& each : x.interfaces)
     result += " " + text_of(each);
+  for (const auto& each : x.interruptions)
+    result += " gap " + std::to_string(each.from) + ".." + text_of(each.to);
   return result;
 }
 
@@ -108,6 +110,7 @@ void model::process_ended(bool host) {
 
 void model::stopping() {
   stopping_ = true;
+  stops_.push_back(time_.now());
 }
 
 void model::trouble(instant until) {
@@ -204,6 +207,9 @@ void model::told(request& x, const job_record& record) {
   if (record.id != x.target || record.spec.account_id != x.op.account)
     violate("an answer is about what was asked", text_of(record));
   judge(x, record);
+  const auto i = jobs_.find(record.id);
+  if (x.op.what == action::stop && i != jobs_.end())
+    i->second.stopped_in = x.life;
 }
 
 void model::listed(request& x, const job_page& page) {
@@ -523,6 +529,9 @@ void model::judge_progress(const request& x, job_view& view,
       violate("a count never goes backward",
               text_of(last) + " became " + text_of(record));
   }
+  if (view.stopped_in && *view.stopped_in < life_ && !troubled()
+      && record.phase < job_phase::draining)
+    violate("a stop that was answered is not undone", text_of(record));
   if (is_terminal(record.phase)) {
     judge_end(view, record);
     view.terminal = record;
@@ -585,7 +594,12 @@ void model::judge_reason(const job_view& view, const job_record& record) {
     true_reason = disk_failed_since(begin);
     break;
   case end_reason::shutdown:
-    true_reason = stopping_ || crashed || facts.killed;
+    // A crash alone does not end a job, but for one that storage could not let
+    // go on.
+    true_reason = facts.killed || (!stops_.empty() && stops_.back() >= begin)
+                  || (crashed
+                      && (facts.storage_refused || disk_failed_since(begin)
+                          || record.interruptions.size() >= max_interruptions));
     break;
   default:
     break;
@@ -700,6 +714,10 @@ void model::at_rest(const std::vector<job_record>& everything) {
 }
 
 // -- looking ------------------------------------------------------------------
+
+bool model::troubled() const {
+  return troubled_until_ >= life_began_;
+}
 
 std::vector<std::string> model::known_jobs() const {
   std::vector<std::string> result;

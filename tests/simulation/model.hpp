@@ -105,6 +105,9 @@ public:
 
   // -- looking ----------------------------------------------------------------
 
+  /// Whether anything went wrong since the present process started.
+  bool troubled() const;
+
   /// Ids of jobs that clients know of, in a stable order.
   std::vector<std::string> known_jobs() const;
 
@@ -129,6 +132,7 @@ private:
     std::optional<instant> erase_sent;
     std::optional<instant> gone_since;
     bool stop_sent = false;
+    std::optional<std::uint32_t> stopped_in; ///< Process that answered a stop.
   };
 
   /// What was done to one job, whether anybody knows it or not.
@@ -180,6 +184,7 @@ private:
   std::vector<std::pair<instant, instant>> storage_away_;
   std::vector<instant> disk_failures_;
   std::vector<instant> nodes_lost_;
+  std::vector<instant> stops_; ///< Of processes, in order.
 };
 
 } // namespace edgecap::simulation

@@ -69,6 +69,8 @@ fault fault_of(storage_step step) {
     return fault::publish_fails;
   case storage_step::commit:
     return fault::commit_fails;
+  case storage_step::resume:
+    return fault::resume_fails;
   case storage_step::clean:
     break;
   }
@@ -202,6 +204,11 @@ void world::step() {
   if (life_ && disk_.down() && !dying_) {
     faults_.hit(fault::crash_in_call);
     host_dies_ = call_takes_host_;
+  }
+  if (life_ && life_->failed() && !disk_.down()) {
+    if (!model_.troubled())
+      return violate("a process takes up what another left", {});
+    return end_process(); // its supervisor tries again
   }
   if (life_ && (disk_.down() || (steps_to_crash_ && (*steps_to_crash_)-- == 0)))
     return end_process();
@@ -545,7 +552,7 @@ std::string world::choose_job(const operation& x) const {
 }
 
 void world::perform(const operation& op) {
-  if (!life_ || disk_.down())
+  if (!life_ || disk_.down() || !life_->resumed())
     return; // nobody answers the phone
   auto x = std::make_shared<request>();
   x->op = op;
@@ -612,7 +619,8 @@ void world::send(const request_ptr& x) {
 
 bool world::quiet() const {
   if (!life_ || disk_.down() || steps_to_crash_ || requests_open_ > 0
-      || time_.now() < storage_back_ || !life_->whole() || !life_->idle())
+      || time_.now() < storage_back_ || !life_->whole() || !life_->idle()
+      || !life_->resumed())
     return false;
   const auto& registry = life::state_of<job_registry_state>(life_->registry);
   const auto& store = life::state_of<storage_state>(life_->storage);
