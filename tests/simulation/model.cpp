@@ -101,6 +101,7 @@ void model::process_started() {
   ++life_;
   life_began_ = time_.now();
   stopping_ = false;
+  resumed_ = 0;
 }
 
 void model::process_ended(bool host) {
@@ -281,8 +282,12 @@ void model::told_stats(request& x, const engine_stats& stats) {
   auto sum = stats.jobs_running;
   for (const auto& each : stats.outcomes)
     sum += each.jobs;
-  if (sum != stats.jobs_created)
-    violate("totals agree", caf::deep_to_string(stats));
+  // What runs or ended was created, or goes on from an earlier process. Only a
+  // start lets jobs go on, so that their number does not fall.
+  if (sum < stats.jobs_created + resumed_
+      || (life_ == 1 && sum > stats.jobs_created))
+    return violate("totals agree", caf::deep_to_string(stats));
+  resumed_ = sum - stats.jobs_created;
 }
 
 void model::refused(request& x, const failure& why) {
@@ -366,16 +371,19 @@ void model::judge_refused_create(const request& x, const failure& why) {
 }
 
 void model::judge_rate_limited(const request& x) {
-  // Everybody who may hold a part of the allowance.
+  // Everybody who may hold a part of the allowance. What an earlier process
+  // gave is as old as the host's clock says.
+  const auto window
+    = life_ == 1 ? std::chrono::nanoseconds{60s} : 60s + time_.set_back();
   const auto holders
     = std::count_if(creates_.begin(), creates_.end(), [&](const auto& y) {
         if (y.get() == &x || y->op.account != x.op.account)
           return false;
         if (!y->answered || (!y->created && !y->refused))
-          return y->sent + 60s + 4 * patience > x.sent;
+          return y->sent + window + 4 * patience > x.sent;
         if (*y->answered > x.sent)
           return true;
-        return y->created && *y->answered + 60s > x.sent;
+        return y->created && *y->answered + window > x.sent;
       });
   if (static_cast<std::uint32_t>(holders) < setup_.collects)
     violate("only a used allowance is refused",
@@ -543,12 +551,14 @@ void model::judge_progress(const request& x, job_view& view,
 }
 
 void model::judge_end(const job_view& view, const job_record& record) {
-  const auto none = record.packets_captured == 0;
-  const auto expected = record.reason == end_reason::storage_error
-                          ? job_phase::failed
-                        : regular(record.reason) || !none ? job_phase::succeeded
-                                                          : job_phase::failed;
-  if (record.phase != expected)
+  // "Nothing matched" is not known of a job that was interrupted and did not go
+  // on.
+  const auto whole
+    = regular(record.reason)
+      && (record.interruptions.empty() || record.interruptions.back().to);
+  const auto succeeds = record.reason != end_reason::storage_error
+                        && (whole || record.packets_captured > 0);
+  if (record.phase != (succeeds ? job_phase::succeeded : job_phase::failed))
     violate("a job succeeds or fails by the rule", text_of(record));
   judge_reason(view, record);
   judge_interfaces(record);
@@ -575,9 +585,13 @@ void model::judge_reason(const job_view& view, const job_record& record) {
     break;
   case end_reason::interface_lost:
     // A source that has delivered as many as the job wants ends, too.
-    true_reason = facts.sampler_killed
-                  || std::all_of(sources.begin(), sources.end(),
-                                 [](const auto* x) { return x->disturbed; });
+    // So did those of a process that is gone.
+    true_reason
+      = facts.sampler_killed
+        || std::all_of(sources.begin(), sources.end(), [&](const auto* x) {
+             return x->disturbed
+                    || (crashed && x->let_go && x->let_go_at <= life_began_);
+           });
     break;
   case end_reason::node_lost:
     true_reason = !nodes_lost_.empty();
@@ -666,8 +680,9 @@ void model::judge_savefile(const job_view& view, const std::string& bytes) {
       violate("what a source delivered is kept from its beginning on",
               "source " + std::to_string(source) + ": " + text_of(record));
   // And nothing was left out, whatever the disk did: a job that lost a batch
-  // has another reason.
+  // has another reason. What comes while it drains may be more than its limit.
   if (!undisturbed(record)
+      || record.packets_captured == record.spec.packet_limit
       || (record.reason != end_reason::time_limit
           && record.reason != end_reason::stopped))
     return;

@@ -176,6 +176,8 @@ private:
   std::map<std::string, job_facts> facts_;
   std::vector<request_ptr> creates_;
   std::uint32_t life_ = 0;
+  /// Jobs of earlier processes that went on in this one, as far as is known.
+  std::uint64_t resumed_ = 0;
   instant life_began_{0};
   bool stopping_ = false;
   bool host_crashed_ = false;
