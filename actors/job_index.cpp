@@ -565,7 +565,6 @@ public:
   }
 
   void request_stop(const std::string& account, const std::string& id) {
-    forget_answers();
     use statement{prepared(mark_stop,
                            "UPDATE jobs SET stop_requested = 1 "
                            "WHERE account_id = ? AND id = ? "
@@ -861,8 +860,9 @@ stored<void> job_index::update(const job_record& record, durability wanted) {
 
 stored<void> job_index::request_stop(const std::string& account,
                                      const std::string& id) {
-  return attempt("note the stop of job " + id + " in " + impl_->path,
-                 [&] { impl_->request_stop(account, id); });
+  return attempt("note the stop of job " + id + " in " + impl_->path, [&] {
+    impl_->change([&] { impl_->request_stop(account, id); });
+  });
 }
 
 stored<bool> job_index::erase(const std::string& id) {
@@ -896,13 +896,15 @@ stored<std::vector<stored_collect>> job_index::collects_since(unix_ns instant) {
 
 stored<void> job_index::refund(const std::string& id) {
   return attempt("refund job " + id + " in " + impl_->path,
-                 [&] { impl_->refund(id); });
+                 [&] { impl_->change([&] { impl_->refund(id); }); });
 }
 
 stored<std::size_t> job_index::forget_collects(unix_ns instant,
                                                std::size_t limit) {
-  return attempt("forget what accounts spent in " + impl_->path,
-                 [&] { return impl_->forget_collects(instant, limit); });
+  return attempt("forget what accounts spent in " + impl_->path, [&] {
+    return impl_->change(
+      [&] { return impl_->forget_collects(instant, limit); });
+  });
 }
 
 stored<shared_job_page> job_index::list(const list_query& query) {

@@ -767,10 +767,26 @@ TEST(JobIndexOnSimulatedDisk, DoesNotGoOnWithoutItsWal) {
   EXPECT_TRUE(disk.contents("/index-wal"));
 }
 
+/// A change of the index that is synced.
+using change_of_index = stored<void> (*)(job_index&);
+
+stored<void> insert_one(job_index& index) {
+  return index.insert(make_record(2));
+}
+
+stored<void> stop_one(job_index& index) {
+  return index.request_stop(account, id_of(1));
+}
+
+stored<void> refund_one(job_index& index) {
+  return index.refund(id_of(1));
+}
+
 // A commit that is not synced, then a sync that fails: what that has lost lies
 // in the WAL before all that is answered afterwards.
 void keeps_what_is_answered_after_a_failed_sync(std::uint64_t seed,
-                                                bool by_the_next_process) {
+                                                bool by_the_next_process,
+                                                change_of_index change) {
   simulated_disk disk{seed};
   stored<std::unique_ptr<job_index>> index;
   const auto open = [&] {
@@ -784,7 +800,7 @@ void keeps_what_is_answered_after_a_failed_sync(std::uint64_t seed,
   ASSERT_TRUE((*index)->insert(make_record(1)));
   ASSERT_TRUE((*index)->update(make_record(1), durability::process));
   disk.set_rates({0, 0, 0, 1});
-  EXPECT_FALSE((*index)->insert(make_record(2)));
+  EXPECT_FALSE(change(**index));
   EXPECT_FALSE((*index)->insert(make_record(3))) << "the WAL is in doubt still";
   disk.set_rates({});
   if (by_the_next_process) {
@@ -801,10 +817,12 @@ void keeps_what_is_answered_after_a_failed_sync(std::uint64_t seed,
 TEST(JobIndexOnSimulatedDisk, KeepsWhatIsAnsweredAfterASyncThatFailed) {
   for (std::uint64_t seed = 0; seed < 50 && !testing::Test::HasFailure();
        ++seed)
-    for (const auto by_the_next_process : {false, true}) {
-      SCOPED_TRACE(seed);
-      keeps_what_is_answered_after_a_failed_sync(seed, by_the_next_process);
-    }
+    for (const auto by_the_next_process : {false, true})
+      for (const auto change : {insert_one, stop_one, refund_one}) {
+        SCOPED_TRACE(seed);
+        keeps_what_is_answered_after_a_failed_sync(seed, by_the_next_process,
+                                                   change);
+      }
 }
 
 TEST_F(JobIndexTest, BringsAnIndexOfVersionThreeUpToDate) {

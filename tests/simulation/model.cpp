@@ -292,8 +292,11 @@ void model::told_stats(request& x, const engine_stats& stats) {
 
 void model::refused(request& x, const failure& why) {
   x.answered = time_.now();
-  // Whoever waits no longer does not know what comes of it.
-  x.refused = why.ours;
+  // Whoever waits no longer does not know what comes of it. Nor does who is
+  // told that the disk failed: what could not be synced may be found by the
+  // next process all the same.
+  x.refused = why.ours && why.code != errc::storage_unavailable
+              && why.code != errc::storage_full;
   if (x.op.what == action::create)
     judge_refused_create(x, why);
   else
