@@ -87,6 +87,7 @@ engine_options to_engine_options(const config::settings& from,
     = {from.limits.general.requests, from.limits.general.window_s};
   static_cast<storage_limits&>(to.storage) = to_storage_limits(from);
   to.storage.directory = from.storage.directory;
+  to.storage.reserve_bytes = from.storage.reserve_bytes;
   to.storage.pcapng = from.storage.pcapng;
   to.storage.precision = from.storage.microseconds
                            ? capture::time_precision::microseconds

@@ -49,10 +49,14 @@ stored<void> capacity::admit(const job_record& job, job_index& index,
                              time_point now) {
   auto room = check_quotas(job.spec.account_id, index, {min_savefile_bytes, 1});
   if (room)
-    room = check_floor("insert job " + job.id, largest_merge_bytes(), 0, now);
+    room = check_space("insert job " + job.id, now);
   if (!room)
     count_refusal(room.error());
   return room;
+}
+
+stored<void> capacity::check_space(const std::string& attempt, time_point now) {
+  return check_floor(attempt, largest_merge_bytes(), 0, now);
 }
 
 void capacity::count_refusal(const store_error& why) {
@@ -78,37 +82,46 @@ stored<void> capacity::check(const std::string& id, std::uint32_t run,
   if (auto room = check_quotas(x.account, index, {more, 0}); !room)
     return room;
   auto floor = largest_merge_bytes();
-  if (needs_merge(x, run))
+  if (needs_merge(x, addition_of(x, run, batch)))
     floor = std::max(floor, x.classic_bytes + classic_bytes(batch));
   return check_floor("append to job " + id, floor, classic_bytes(batch), now);
 }
 
 void capacity::adopt(const std::string& id, const run_infos& runs) {
+  const auto i = claims_.find(id);
+  if (i == claims_.end())
+    return;
   for (const auto& [run, info] : runs)
-    add(id, run,
-        info.captured_bytes + info.packets * sizeof(capture::record_header),
-        info.packets);
+    add(i->second,
+        {run,
+         info.captured_bytes + info.packets * sizeof(capture::record_header),
+         info.packets, info.ordered, info.last_time});
 }
 
 void capacity::grow(const std::string& id, std::uint32_t run,
                     const capture::packet_batch& batch) {
-  add(id, run, classic_bytes(batch), batch.packets());
+  if (const auto i = claims_.find(id); i != claims_.end())
+    add(i->second, addition_of(i->second, run, batch));
   free_bytes_ -= std::min(free_bytes_, classic_bytes(batch));
 }
 
-void capacity::add(const std::string& id, std::uint32_t run,
-                   std::uint64_t classic, std::uint64_t packets) {
-  const auto i = claims_.find(id);
-  if (i == claims_.end())
-    return;
-  auto& x = i->second;
-  const auto more = all_bytes(classic, packets, options_.pcapng);
-  x.classic_bytes += classic;
+capacity::addition capacity::addition_of(const claim& x, std::uint32_t run,
+                                         const capture::packet_batch& batch) {
+  return {run, classic_bytes(batch), batch.packets(),
+          batch.ordered() && batch.first_time() >= x.last_time,
+          batch.last_time()};
+}
+
+void capacity::add(claim& x, const addition& what) {
+  const auto more
+    = all_bytes(what.classic_bytes, what.packets, options_.pcapng);
+  x.needs_merge = needs_merge(x, what);
+  x.classic_bytes += what.classic_bytes;
   x.all_bytes += more;
   accounts_[x.account] += more;
   total_ += more;
-  x.needs_merge = needs_merge(x, run);
-  x.only_run = run;
+  x.only_run = what.run;
+  x.last_time = std::max(x.last_time, what.last_time);
   if (x.needs_merge && largest_merge_)
     largest_merge_ = std::max(*largest_merge_, x.classic_bytes);
 }
@@ -161,15 +174,20 @@ stored<void> capacity::check_quotas(const std::string& account,
   return {};
 }
 
-/// Whether a job can not be sealed by a link, with a batch of `run` more.
-bool capacity::needs_merge(const claim& x, std::uint32_t run) const {
-  return x.needs_merge || !options_.links || x.only_run.value_or(run) != run;
+/// Whether a job can not be sealed by a link, with this: it can if all is in
+/// one run, and in order.
+bool capacity::needs_merge(const claim& x, const addition& more) const {
+  return x.needs_merge || !options_.links
+         || x.only_run.value_or(more.run) != more.run || !more.in_order;
 }
 
 stored<void> capacity::check_floor(const std::string& attempt,
                                    std::uint64_t floor, std::uint64_t more,
                                    time_point now) {
   floor = std::max(floor, options_.limits.min_free_bytes);
+  // Until it is whole again, all space is for what must end.
+  if (auto whole = refill(attempt, now); !whole)
+    return whole;
   const auto has_room
     = [&] { return free_bytes_ >= more && free_bytes_ - more >= floor; };
   if (!looked_at_ || now - *looked_at_ >= look_interval || !has_room()) {
@@ -186,6 +204,28 @@ stored<void> capacity::check_floor(const std::string& attempt,
                          + " bytes are free; " + std::to_string(more)
                          + " more would leave less than the floor of "
                          + std::to_string(floor));
+}
+
+stored<void> capacity::refill(const std::string& attempt, time_point now) {
+  auto* reserve = options_.reserve;
+  if (reserve == nullptr || reserve->missing_bytes() == 0)
+    return {};
+  const auto missing = reserve->missing_bytes();
+  if (!refilled_at_ || now - *refilled_at_ >= look_interval) {
+    refilled_at_ = now;
+    looked_at_.reset();
+    const auto free_now = look_();
+    if (!free_now)
+      return tl::unexpected<store_error>{free_now.error()};
+    free_bytes_ = *free_now;
+    if (free_bytes_ >= options_.limits.min_free_bytes + missing)
+      if (const auto filled = reserve->fill(); filled)
+        return {};
+  }
+  return store_failure(store_errc::full,
+                       attempt + ": " + std::to_string(free_bytes_)
+                         + " bytes are free, and " + std::to_string(missing)
+                         + " bytes are missing in the reserve");
 }
 
 std::uint64_t capacity::unsealed_bytes_of(const std::string& account) const {

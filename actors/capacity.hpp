@@ -3,6 +3,7 @@
 #include "actors/job_index.hpp"
 #include "actors/quota_check.hpp"
 #include "actors/savefile_store.hpp"
+#include "actors/space_reserve.hpp"
 #include "actors/storage_limits.hpp"
 #include "actors/store_error.hpp"
 #include "capture/packet_batch.hpp"
@@ -40,6 +41,9 @@ public:
     bool pcapng = true; ///< Whether jobs are kept in both formats.
     /// Whether a job of one run is sealed by a link where there is no room.
     bool links = true;
+    /// Is to be whole before anything new is taken. Outlives this; null for
+    /// none.
+    space_reserve* reserve = nullptr;
   };
 
   capacity() = default;
@@ -52,6 +56,10 @@ public:
 
   /// Whether there is room for another job. Counts refusals.
   stored<void> admit(const job_record& job, job_index& index, time_point now);
+
+  /// Whether there is space, quotas apart. Fills the reserve again if that can
+  /// be.
+  stored<void> check_space(const std::string& attempt, time_point now);
 
   /// Counts a job that was refused for what `admit` did not see.
   void count_refusal(const store_error& why);
@@ -93,7 +101,17 @@ private:
     std::uint64_t classic_bytes = 0; ///< Of the classic savefile.
     std::uint64_t all_bytes = 0;     ///< Of all its savefiles.
     std::optional<std::uint32_t> only_run;
+    unix_ns last_time = 0;    ///< Of its youngest packet.
     bool needs_merge = false; ///< It can not be sealed by a link.
+  };
+
+  /// What a job has more.
+  struct addition {
+    std::uint32_t run = 0;
+    std::uint64_t classic_bytes = 0;
+    std::uint64_t packets = 0;
+    bool in_order = true; ///< By time, in itself and behind what is there.
+    unix_ns last_time = 0;
   };
 
   const quota& quota_of(const std::string& account) const;
@@ -101,9 +119,11 @@ private:
                             const space_use& more);
   stored<void> check_floor(const std::string& attempt, std::uint64_t floor,
                            std::uint64_t more, time_point now);
-  bool needs_merge(const claim& x, std::uint32_t run) const;
-  void add(const std::string& id, std::uint32_t run, std::uint64_t classic,
-           std::uint64_t packets);
+  stored<void> refill(const std::string& attempt, time_point now);
+  static addition addition_of(const claim& x, std::uint32_t run,
+                              const capture::packet_batch& batch);
+  bool needs_merge(const claim& x, const addition& more) const;
+  void add(claim& x, const addition& more);
   std::uint64_t unsealed_bytes_of(const std::string& account) const;
   std::uint64_t largest_merge_bytes();
 
@@ -116,6 +136,7 @@ private:
   std::optional<std::uint64_t> largest_merge_;
   std::uint64_t free_bytes_ = 0; ///< When last asked, less what we wrote since.
   std::optional<time_point> looked_at_;
+  std::optional<time_point> refilled_at_; ///< Or tried to.
   std::map<std::string, std::uint64_t> refusals_;
 };
 

@@ -36,6 +36,8 @@ std::string to_string(errc x) {
     return "invalid_options";
   case errc::key_reused:
     return "key_reused";
+  case errc::storage_lost:
+    return "storage_lost";
   case errc::quota_reached:
     return "quota_reached";
   }

@@ -26,6 +26,7 @@ enum class errc : std::uint8_t {
   too_many_followers,  ///< As many follow the job as may.
   invalid_options,     ///< An actor was started with impossible options.
   key_reused,          ///< The idempotency key belongs to another request.
+  storage_lost,        ///< The storage directory is not there any more.
   quota_reached,       ///< The account, or all of them, may keep no more.
 };
 

@@ -75,7 +75,9 @@ using storage_actor = caf::typed_actor<
   // INTERNAL: Goes on with the oldest unfinished seal, one slice.
   caf::reacts_to<atom::work>,
   // INTERNAL: Applies retention.
-  caf::reacts_to<atom::sweep>>;
+  caf::reacts_to<atom::sweep>,
+  // INTERNAL: Looks whether its directory is back, or can be made anew.
+  caf::reacts_to<atom::renew>>;
 
 /// What a JOB understands from its SAMPLERS. The number is the sampler's run.
 using batch_sink_actor = caf::typed_actor<

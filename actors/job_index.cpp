@@ -2,6 +2,7 @@
 
 #include "actors/page_memory.hpp"
 
+#include <SQLiteCpp/Backup.h>
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <sqlite3.h>
 
@@ -840,6 +841,18 @@ job_index::open(const std::filesystem::path& file, capture::file_system& files,
   return attempt("open index " + file.string(), [&] {
     auto opened = std::make_unique<impl>(file, files, vfs);
     return std::unique_ptr<job_index>{new job_index{std::move(opened)}};
+  });
+}
+
+stored<void> job_index::copy_to(const std::filesystem::path& file,
+                                capture::file_system& files,
+                                const std::string& vfs) {
+  if (auto made = create_private(files, file); !made)
+    return made;
+  return attempt("copy " + impl_->path + " to " + file.string(), [&] {
+    SQLite::Database copy{file.string(), SQLite::OPEN_READWRITE,
+                          busy_timeout_ms, vfs};
+    SQLite::Backup{copy, impl_->db}.executeStep();
   });
 }
 

@@ -65,6 +65,12 @@ public:
   job_index& operator=(const job_index&) = delete;
   ~job_index();
 
+  /// Writes a copy of the index to `file`, which is new, durable on the host.
+  /// That works also when the index has lost its own file's name.
+  stored<void> copy_to(const std::filesystem::path& file,
+                       capture::file_system& files = capture::posix_files(),
+                       const std::string& vfs = {});
+
   /// Adds a job, and the idempotency key that leads to it if that is not empty,
   /// and notes that the job counts against its account's allowance; durable on
   /// the host when it returns. An account that has too many keys loses its

@@ -248,6 +248,8 @@ struct storage_stats {
   std::uint64_t expired_jobs = 0;   ///< Removed by retention since start.
   /// What jobs that are not sealed yet will take.
   std::uint64_t unsealed_bytes = 0;
+  std::uint64_t reserve_bytes = 0; ///< Held for what must go on.
+  bool full = false; ///< There is no space for new jobs, quotas apart.
   std::uint64_t quota_bytes = 0; ///< Of all accounts; 0 if there is none.
   std::uint64_t quota_jobs = 0;  ///< The same.
   std::vector<refusals> refused; ///< By cause.

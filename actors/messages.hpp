@@ -123,8 +123,8 @@ typename Inspector::result_type inspect(Inspector& f,
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, storage_stats& x) {
   return f(caf::meta::type_name("storage_stats"), x.jobs, x.savefile_bytes,
-           x.free_bytes, x.expired_jobs, x.unsealed_bytes, x.quota_bytes,
-           x.quota_jobs, x.refused);
+           x.free_bytes, x.expired_jobs, x.unsealed_bytes, x.reserve_bytes,
+           x.full, x.quota_bytes, x.quota_jobs, x.refused);
 }
 
 } // namespace edgecap
@@ -195,6 +195,7 @@ CAF_BEGIN_TYPE_ID_BLOCK(edgecap, caf::first_custom_type_id)
   CAF_ADD_ATOM(edgecap, edgecap::atom, work, "work")
   CAF_ADD_ATOM(edgecap, edgecap::atom, sweep, "sweep")
   CAF_ADD_ATOM(edgecap, edgecap::atom, limits, "limits")
+  CAF_ADD_ATOM(edgecap, edgecap::atom, renew, "renew")
   CAF_ADD_ATOM(edgecap, edgecap::atom, expired, "expired")
 
 CAF_END_TYPE_ID_BLOCK(edgecap)

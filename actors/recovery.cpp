@@ -110,7 +110,7 @@ stored<job_record> take_savefile(storage_parts& parts, job_record record,
   record.pcapng_bytes = *pcapng;
   auto written = permit(parts, storage_step::commit, record.id);
   if (written)
-    written = parts.index->update(record, durability::host);
+    written = update_row(parts, record);
   if (!written)
     return tl::unexpected<store_error>{written.error()};
   drop_runs(parts, record.id);

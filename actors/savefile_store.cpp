@@ -191,12 +191,16 @@ stored<std::unique_ptr<savefile_store>> savefile_store::open(options opts) {
     return tl::unexpected<store_error>{held.error()};
   std::unique_ptr<savefile_store> result{
     new savefile_store{std::move(opts), std::move(*held)}};
-  for (const auto* name : {"jobs", "savefiles"})
-    if (auto made = make_directory(files, result->directory() / name); !made)
-      return tl::unexpected<store_error>{made.error()};
-  if (auto synced = sync_directory(files, result->directory()); !synced)
-    return tl::unexpected<store_error>{synced.error()};
+  if (auto made = result->make_directories(); !made)
+    return tl::unexpected<store_error>{made.error()};
   return result;
+}
+
+stored<void> savefile_store::make_directories() {
+  for (const auto* name : {"jobs", "savefiles"})
+    if (auto made = make_directory(files_, directory() / name); !made)
+      return made;
+  return sync_directory(files_, directory());
 }
 
 // -- runs ---------------------------------------------------------------------
@@ -361,7 +365,7 @@ savefile_store::open_merge(const std::string& id,
   auto opened
     = capture::merge::open(files_, std::move(in_order), std::move(opts));
   if (!opened)
-    return store_failure(store_errc::unavailable, opened.error().message);
+    return store_failure(code_of(opened.error()), opened.error().message);
   return std::move(*opened);
 }
 

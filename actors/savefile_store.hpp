@@ -76,6 +76,9 @@ public:
   savefile_store& operator=(const savefile_store&) = delete;
   ~savefile_store();
 
+  /// Makes the directories anew that are missing.
+  stored<void> make_directories();
+
   // -- runs -------------------------------------------------------------------
 
   /// Appends a batch to a run, which begins with its first batch. A run never

@@ -87,6 +87,44 @@ stored<void> permit(const storage_parts& parts, storage_step step,
   return {};
 }
 
+namespace {
+
+/// What a row takes of the reserve, at most: the pages that it touches, in the
+/// log and in the index.
+constexpr std::uint64_t row_bytes = 1u << 20;
+
+/// Does what writes to the index, with the reserve if there is no space.
+template <class F>
+auto with_reserve(storage_parts& parts, F&& write) -> decltype(write()) {
+  auto written = write();
+  if (!written && written.error().code == store_errc::full && parts.reserve
+      && parts.reserve->give(row_bytes))
+    return write();
+  return written;
+}
+
+/// What the runs take as a classic savefile, and as a pcapng file, without the
+/// headers of files and interfaces.
+std::uint64_t classic_bytes_of(const job_record& x) {
+  return x.packets_captured * sizeof(capture::record_header) + x.bytes_captured;
+}
+
+std::uint64_t pcapng_bytes_of(const job_record& x) {
+  constexpr std::uint64_t block_bytes = 32 + 3; // and its padding
+  return x.packets_captured * block_bytes + x.bytes_captured;
+}
+
+} // namespace
+
+stored<void> update_row(storage_parts& parts, const job_record& record) {
+  return with_reserve(
+    parts, [&] { return parts.index->update(record, durability::host); });
+}
+
+stored<bool> erase_row(storage_parts& parts, const std::string& id) {
+  return with_reserve(parts, [&] { return parts.index->erase(id); });
+}
+
 void drop_parts(storage_parts& parts, const std::string& id) {
   log_left_behind(id, parts.store->discard_parts(id));
 }
@@ -166,7 +204,7 @@ stored<job_record> commit_failed(storage_parts& parts, job_record record) {
   add_interruptions(record);
   auto written = permit(parts, storage_step::commit, record.id);
   if (written)
-    written = parts.index->update(record, durability::host);
+    written = update_row(parts, record);
   if (!written)
     return tl::unexpected<store_error>{written.error()};
   drop_files(parts, record.id);
@@ -188,13 +226,13 @@ seal_task::seal_task(job_record record) : record_(std::move(record)) {}
 stored<bool> seal_task::step(storage_parts& parts, std::size_t budget_bytes) {
   if (published_)
     return commit(parts);
-  if (!merge_)
-    return close(parts);
-  auto done = merge_slice(parts, budget_bytes);
+  auto done = merge_ ? merge_slice(parts, budget_bytes) : close(parts);
   // Its files are open until then: removing them would free no space, and the
   // row that says why the seal failed may need it.
   if (!done || published_)
     merge_.reset();
+  if (!done && closed_ && done.error().code == store_errc::full)
+    return take_less(parts, done.error());
   return done;
 }
 
@@ -220,12 +258,24 @@ stored<bool> seal_task::close(storage_parts& parts) {
     record_.finished = parts.wall_clock();
   auto written = permit(parts, storage_step::close, record_.id);
   if (written)
-    written = parts.index->update(record_, durability::host);
+    written = update_row(parts, record_);
   if (!written)
     return tl::unexpected<store_error>{written.error()};
+  closed_ = true;
+  pcapng_ = parts.pcapng;
+  if (pcapng_) {
+    const auto free_bytes = parts.store->free_bytes();
+    const auto needed = classic_bytes_of(record_) + pcapng_bytes_of(record_);
+    if (free_bytes && *free_bytes < parts.min_free_bytes + needed)
+      leave_out_pcapng();
+  }
+  return open(parts);
+}
+
+/// Begins to write the `.part` files.
+stored<bool> seal_task::open(storage_parts& parts) {
   // A run is a savefile of nanoseconds.
-  if (!parts.pcapng
-      && parts.precision == capture::time_precision::nanoseconds) {
+  if (!pcapng_ && parts.precision == capture::time_precision::nanoseconds) {
     if (auto allowed = permit(parts, storage_step::merge, record_.id); !allowed)
       return tl::unexpected<store_error>{allowed.error()};
     const auto linked = parts.store->link_only_run(record_.id);
@@ -235,11 +285,32 @@ stored<bool> seal_task::close(storage_parts& parts) {
       return publish(parts, **linked, 0);
   }
   auto opened = parts.store->open_merge(record_.id, merge_inputs(record_),
-                                        parts.pcapng, parts.precision);
+                                        pcapng_, parts.precision);
   if (!opened)
     return tl::unexpected<store_error>{opened.error()};
   merge_ = std::move(*opened);
   return false;
+}
+
+/// The disk is full: begins anew with what is less, as long as that is so.
+stored<bool> seal_task::take_less(storage_parts& parts,
+                                  const store_error& why) {
+  drop_parts(parts, record_.id);
+  const auto given
+    = parts.reserve && parts.reserve->give(classic_bytes_of(record_));
+  if (!pcapng_ && !given)
+    return tl::unexpected<store_error>{why};
+  if (pcapng_)
+    leave_out_pcapng();
+  auto opened = open(parts);
+  if (!opened)
+    drop_parts(parts, record_.id);
+  return opened;
+}
+
+void seal_task::leave_out_pcapng() {
+  pcapng_ = false;
+  add_text(record_, "there was too little free space for its pcapng file");
 }
 
 stored<bool> seal_task::merge_slice(storage_parts& parts,
@@ -248,7 +319,8 @@ stored<bool> seal_task::merge_slice(storage_parts& parts,
     return tl::unexpected<store_error>{allowed.error()};
   const auto all_written = merge_->step(budget_bytes);
   if (!all_written)
-    return store_failure(store_errc::unavailable, all_written.error().message);
+    return store_failure(code_of(all_written.error()),
+                         all_written.error().message);
   if (!*all_written)
     return false;
   const auto& result = merge_->result();
@@ -264,7 +336,7 @@ stored<bool> seal_task::publish(storage_parts& parts, std::uint64_t pcap_bytes,
                                 std::uint64_t pcapng_bytes) {
   auto named = permit(parts, storage_step::publish, record_.id);
   if (named)
-    named = parts.store->publish(record_.id, parts.pcapng);
+    named = parts.store->publish(record_.id, pcapng_);
   if (!named)
     return tl::unexpected<store_error>{named.error()};
   record_.savefile_bytes = pcap_bytes;
@@ -278,7 +350,7 @@ stored<bool> seal_task::commit(storage_parts& parts) {
   terminal.phase = job_phase::succeeded;
   auto written = permit(parts, storage_step::commit, record_.id);
   if (written)
-    written = parts.index->update(terminal, durability::host);
+    written = update_row(parts, terminal);
   if (!written)
     return tl::unexpected<store_error>{written.error()};
   record_ = std::move(terminal);

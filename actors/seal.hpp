@@ -3,6 +3,7 @@
 #include "actors/job_index.hpp"
 #include "actors/job_types.hpp"
 #include "actors/savefile_store.hpp"
+#include "actors/space_reserve.hpp"
 #include "actors/store_error.hpp"
 #include "capture/merge.hpp"
 
@@ -20,6 +21,10 @@ namespace edgecap {
 struct storage_parts {
   std::unique_ptr<job_index> index;
   std::unique_ptr<savefile_store> store;
+  /// What jobs end with where the disk is full; null for none.
+  std::unique_ptr<space_reserve> reserve;
+  /// No pcapng file is written that would leave less.
+  std::uint64_t min_free_bytes = 0;
   bool pcapng = true;
   capture::time_precision precision = capture::time_precision::nanoseconds;
   std::function<unix_ns()> wall_clock;
@@ -29,6 +34,12 @@ struct storage_parts {
 /// Asks the fault plan whether a step may go on.
 stored<void> permit(const storage_parts& parts, storage_step step,
                     const std::string& id);
+
+/// Updates a row, with the reserve if there is no space otherwise.
+stored<void> update_row(storage_parts& parts, const job_record& record);
+
+/// Removes a row, in the same way. Returns false if there was none.
+stored<bool> erase_row(storage_parts& parts, const std::string& id);
 
 /// The rule by which a job whose packets are whole on disk succeeds or fails.
 ///
@@ -49,6 +60,9 @@ job_phase terminal_phase(const job_record& record);
 
 /// Writes into a record what the runs of its job hold.
 void take_counts(job_record& record, const run_infos& runs);
+
+/// Adds a sentence to what a record says of how its job ended.
+void add_text(job_record& record, const std::string& text);
 
 /// Adds a sentence to what a record says of how its job ended.
 void add_text(job_record& record, const std::string& text);
@@ -78,6 +92,8 @@ stored<job_record> commit_storage_error(storage_parts& parts, job_record record,
 /// into `.part` files (or the only one is linked as such) and synced, these get
 /// their names, the directory is synced, the row says `succeeded`, the runs go.
 /// A job that fails by `terminal_phase` goes to its terminal row at once.
+/// Where there is little space no pcapng file is written, and the record says
+/// so; where there is none, the reserve is used.
 class seal_task {
 public:
   /// @param record As the job left it: reason, message, counters, interfaces;
@@ -93,6 +109,9 @@ public:
 
 private:
   stored<bool> close(storage_parts& parts);
+  stored<bool> open(storage_parts& parts);
+  stored<bool> take_less(storage_parts& parts, const store_error& why);
+  void leave_out_pcapng();
   stored<bool> merge_slice(storage_parts& parts, std::size_t budget_bytes);
   stored<bool> publish(storage_parts& parts, std::uint64_t pcap_bytes,
                        std::uint64_t pcapng_bytes);
@@ -100,6 +119,8 @@ private:
 
   job_record record_;
   std::unique_ptr<capture::merge> merge_;
+  bool closed_ = false; ///< The row says `sealing`.
+  bool pcapng_ = false; ///< Both files are written.
   bool published_ = false;
 };
 

@@ -2,6 +2,7 @@
 
 #include "actors/log_event.hpp"
 #include "actors/recovery.hpp"
+#include "actors/renewal.hpp"
 #include "actors/retention.hpp"
 
 #include <algorithm>
@@ -14,6 +15,10 @@ namespace {
 /// Jobs that one step of retention removes, at most; others get their turn
 /// before the next.
 constexpr std::size_t sweep_step_jobs = 32;
+
+/// Between two looks for a directory that is gone. It is not made anew before
+/// the second one: whoever removes it may still be at it.
+constexpr std::chrono::seconds renew_interval{1};
 
 /// Idempotency keys that it forgets, at most.
 constexpr std::size_t sweep_step_keys = 1000;
@@ -92,11 +97,18 @@ stored<storage_parts> open_parts(const storage_options& options) {
   if (auto present = check_index_present(**store, *options.files, file);
       !present)
     return tl::unexpected<store_error>{present.error()};
+  result.reserve = std::make_unique<space_reserve>(
+    *options.files, options.directory / "reserve", options.reserve_bytes);
   auto index = job_index::open(file, *options.files, options.index_vfs);
+  // An index is written to when it is opened.
+  if (!index && index.error().code == store_errc::full
+      && result.reserve->give(space_reserve::step_bytes))
+    index = job_index::open(file, *options.files, options.index_vfs);
   if (!index)
     return tl::unexpected<store_error>{index.error()};
   result.index = std::move(*index);
   result.store = std::move(*store);
+  result.min_free_bytes = options.min_free_bytes;
   result.pcapng = options.pcapng;
   result.precision = options.precision;
   result.wall_clock = options.wall_clock;
@@ -168,15 +180,16 @@ caf::error storage_state::init(storage_options opts) {
     .with("unresolved", report->unresolved.size())
     .info();
   unresolved.assign(report->unresolved.begin(), report->unresolved.end());
-  room = capacity{{options, options.pcapng,
-                   options.precision == capture::time_precision::nanoseconds},
-                  [this] { return parts.store->free_bytes(); }};
+  home = directory_identity{*options.files, options.directory};
+  room = make_capacity();
   for (const auto& x : report->resumed) {
     open_jobs.emplace(x.id, caf::none);
     room.open(x.id, x.spec.account_id);
     room.adopt(x.id, parts.store->runs(x.id));
   }
   resumable = std::move(report->resumed);
+  if (const auto space = room.check_space("start", self->clock().now()); !space)
+    log_event{"storage-full"}.with("error", space.error().message).warn();
   self->send(self, atom::sweep_v);
   return caf::none;
 }
@@ -206,6 +219,10 @@ caf::result<caf::ok_atom> storage_state::insert(const job_record& record,
   if (!is_job_id(record.id))
     return make_error(errc::storage_unavailable,
                       attempt + ": its id is not 32 lower-case hex characters");
+  if (auto err = check_home(true)) {
+    room.count_refusal({store_errc::unavailable, ""});
+    return err;
+  }
   if (auto admitted = room.admit(record, *parts.index, self->clock().now());
       !admitted)
     return as_error(admitted.error());
@@ -222,8 +239,8 @@ caf::result<caf::ok_atom> storage_state::insert(const job_record& record,
 }
 
 void storage_state::note_progress(const job_record& record) {
-  if (open_jobs.count(record.id) == 0)
-    return; // late: the job has ended
+  if (open_jobs.count(record.id) == 0 || check_home(false))
+    return; // late: the job has ended; or it will soon
   // Worth as much as the runs are: a crash of the host may undo both.
   auto written = parts.index->update(record, durability::process);
   if (!written)
@@ -236,6 +253,8 @@ void storage_state::note_progress(const job_record& record) {
 caf::result<caf::ok_atom>
 storage_state::append(const std::string& id, std::uint32_t run,
                       const capture::packet_batch& batch) {
+  if (auto err = check_home(false))
+    return err;
   const auto open = open_jobs.find(id);
   if (open == open_jobs.end())
     return make_error(errc::unknown_job, "capture " + id
@@ -261,6 +280,8 @@ storage_state::append(const std::string& id, std::uint32_t run,
 
 caf::result<job_record> storage_state::stop(const std::string& account,
                                             const std::string& id) {
+  if (auto err = check_home(true))
+    return err;
   if (auto noted = parts.index->request_stop(account, id); !noted)
     return as_error(noted.error());
   return get(account, id);
@@ -300,8 +321,8 @@ void storage_state::go_on_sealing() {
 
 void storage_state::seal_slice() {
   working = false;
-  if (seals.empty())
-    return; // the last one was failed meanwhile
+  if (seals.empty() || check_home(false))
+    return; // the last one was failed meanwhile; or it waits for the directory
   auto& oldest = seals.front();
   const auto done = oldest.task.step(parts, options.seal_slice_bytes);
   if (!done) {
@@ -336,6 +357,8 @@ void storage_state::finish_seal(const store_error& why) {
 }
 
 caf::result<job_record> storage_state::fail(const job_record& record) {
+  if (auto err = check_home(true))
+    return err;
   auto found = parts.index->find(record.id);
   if (!found)
     return as_error(found.error());
@@ -387,6 +410,8 @@ caf::result<shared_job_page> storage_state::list(const list_query& query) {
 
 caf::result<caf::ok_atom> storage_state::erase(const std::string& account,
                                                const std::string& id) {
+  if (auto err = check_home(true))
+    return err;
   const auto found = parts.index->find(id);
   if (!found)
     return as_error(found.error());
@@ -398,8 +423,9 @@ caf::result<caf::ok_atom> storage_state::erase(const std::string& account,
                                          + ": only a finished one is removed");
   // The row first: files without a row are removed at the next start, a row
   // without its files would be an accusation.
-  if (auto erased = parts.index->erase(id); !erased)
-    return as_error(erased.error());
+  // Not even with the reserve: that passes, and nobody is to delete for it.
+  if (auto erased = erase_row(parts, id); !erased)
+    return make_error(errc::storage_unavailable, erased.error().message);
   tell_of_change(id);
   leases.forget(id);
   drop_files(parts, id);
@@ -409,6 +435,8 @@ caf::result<caf::ok_atom> storage_state::erase(const std::string& account,
 caf::result<savefile> storage_state::download(const std::string& account,
                                               const std::string& id,
                                               savefile_format format) {
+  if (auto err = check_home(true))
+    return err;
   const auto found = parts.index->find(id);
   if (!found)
     return as_error(found.error());
@@ -440,6 +468,8 @@ caf::result<savefile> storage_state::download(const std::string& account,
 }
 
 caf::result<storage_stats> storage_state::stats() {
+  if (auto err = check_home(true))
+    return err;
   const auto totals = parts.index->totals();
   if (!totals)
     return as_error(totals.error());
@@ -452,6 +482,8 @@ caf::result<storage_stats> storage_state::stats() {
   result.free_bytes = *free_bytes;
   result.expired_jobs = removed_jobs;
   result.unsealed_bytes = room.unsealed_bytes();
+  result.reserve_bytes = parts.reserve->held_bytes();
+  result.full = !room.check_space("look", self->clock().now());
   result.quota_bytes = options.total.bytes;
   result.quota_jobs = options.total.jobs;
   for (const auto& [cause, jobs] : room.refusals())
@@ -462,6 +494,10 @@ caf::result<storage_stats> storage_state::stats() {
 // -- upkeep -------------------------------------------------------------------
 
 void storage_state::sweep() {
+  if (check_home(true)) {
+    self->delayed_send(self, options.sweep_interval, atom::sweep_v);
+    return;
+  }
   retry_unresolved();
   const auto now = self->clock().now();
   leases.prune(now);
@@ -487,7 +523,7 @@ void storage_state::sweep() {
 }
 
 void storage_state::remove(const std::string& id) {
-  const auto erased = parts.index->erase(id);
+  const auto erased = erase_row(parts, id);
   if (!erased) {
     log_event{"storage-sweep-failed"}
       .with("job", id)
@@ -511,6 +547,7 @@ caf::result<caf::ok_atom> storage_state::set_limits(storage_limits limits) {
   if (auto err = validate(limits))
     return err;
   static_cast<storage_limits&>(options) = limits;
+  parts.min_free_bytes = limits.min_free_bytes;
   room.set_limits(std::move(limits));
   return caf::ok_atom_v;
 }
@@ -556,7 +593,105 @@ void storage_state::retry_unresolved() {
     unresolved.push_back(std::move(id));
 }
 
+// -- a directory that is lost -------------------------------------------------
+
+/// Whether the directory is the one that was opened. It is looked at five times
+/// a second at most, or at once for what is promised to be durable.
+caf::error storage_state::check_home(bool at_once) {
+  const auto now = self->clock().now();
+  if (home_lost
+      || (!at_once && home_seen && now - *home_seen < capacity::look_interval))
+    return home_lost;
+  home_seen = now;
+  const auto loss = home.compare();
+  if (!loss)
+    return caf::none;
+  log_event{"storage-lost"}.with("error", loss.text).error();
+  home_lost
+    = make_error(errc::storage_lost,
+                 "the storage directory was removed, replaced or unmounted "
+                 "while edgecapd used it; it is looked for, and made anew "
+                 "if that can be");
+  self->delayed_send(self, renew_interval, atom::renew_v);
+  return home_lost;
+}
+
+void storage_state::look_for_directory() {
+  const auto loss = home.compare();
+  auto done = stored<void>{};
+  if (loss)
+    done = renew_home(loss);
+  if (!done) {
+    // Tried each second, and said once.
+    if (const auto& why = done.error().message;
+        std::exchange(home_trouble, why) != why)
+      log_event{"storage-not-renewed"}
+        .with("loss", loss.text)
+        .with("error", why)
+        .error();
+    self->delayed_send(self, renew_interval, atom::renew_v);
+    return;
+  }
+  home_lost = caf::none;
+  home_trouble.clear();
+  log_event{"storage-found"}.with("was", loss.text).warn();
+  take_up_seals(loss);
+}
+
+stored<void> storage_state::renew_home(const directory_loss& loss) {
+  if (auto obstacle = home.obstacle(); !obstacle.empty())
+    return store_failure(store_errc::unavailable, std::move(obstacle));
+  const auto report = renew(parts, options, loss);
+  if (!report)
+    return tl::unexpected<store_error>{report.error()};
+  home = directory_identity{*options.files, options.directory};
+  if (loss.lock)
+    room = make_capacity();
+  for (const auto& id : report->failed) {
+    open_jobs.erase(id);
+    room.close(id);
+  }
+  for (const auto& id : report->lost)
+    tell_of_change(id);
+  log_event{"storage-renewed"}
+    .with("failed", report->failed.size())
+    .with("lost", report->lost.size())
+    .warn();
+  return {};
+}
+
+/// Goes on with the seals that have waited for the directory.
+void storage_state::take_up_seals(const directory_loss& loss) {
+  for (auto& x : std::exchange(seals, {})) {
+    const auto record = x.task.record();
+    auto known = parts.index->find(record.id);
+    if (known && *known && !is_terminal((*known)->phase)) {
+      if (loss)
+        x.task = seal_task{record}; // what it had written may be gone
+      seals.push_back(std::move(x));
+      continue;
+    }
+    // It has failed with the directory.
+    for (const auto& asker : x.askers) {
+      if (known && *known)
+        asker.deliver(**known);
+      else
+        asker.deliver(known ? unknown(record.id) : as_error(known.error()));
+    }
+  }
+  go_on_sealing();
+}
+
 // -- helpers ------------------------------------------------------------------
+
+capacity storage_state::make_capacity() {
+  capacity::options opts;
+  opts.limits = options;
+  opts.pcapng = options.pcapng;
+  opts.links = options.precision == capture::time_precision::nanoseconds;
+  opts.reserve = parts.reserve.get();
+  return {std::move(opts), [this] { return parts.store->free_bytes(); }};
+}
 
 std::deque<storage_state::pending_seal>::iterator
 storage_state::find_seal(const std::string& id) {
@@ -625,6 +760,7 @@ storage(storage_actor::stateful_pointer<storage_state> self,
     },
     [self](atom::work) { self->state.seal_slice(); },
     [self](atom::sweep) { self->state.sweep(); },
+    [self](atom::renew) { self->state.look_for_directory(); },
   };
 }
 

@@ -2,6 +2,7 @@
 
 #include "actors/actor_support.hpp"
 #include "actors/capacity.hpp"
+#include "actors/directory_identity.hpp"
 #include "actors/download_leases.hpp"
 #include "actors/interfaces.hpp"
 #include "actors/seal.hpp"
@@ -35,6 +36,9 @@ struct storage_options : storage_limits {
   capture::time_precision precision = capture::time_precision::nanoseconds;
   /// How long a job counts against its account's allowance; > 0.
   std::chrono::seconds collect_window{60};
+  /// Space that is held for the ends of jobs and for deletes on a full disk; 0
+  /// for none.
+  std::uint64_t reserve_bytes = 0;
   /// Bytes that a seal merges before other messages get their turn; > 0.
   std::size_t seal_slice_bytes = 4u << 20;
   /// Descriptors of runs that are kept open; > 0.
@@ -127,6 +131,9 @@ struct storage_state {
   /// Does one bounded step of retention, and sees to the next.
   void sweep();
 
+  /// Looks whether the directory is back, and makes it anew if not.
+  void look_for_directory();
+
   /// Keeps to other limits from now on.
   caf::result<caf::ok_atom> set_limits(storage_limits limits);
 
@@ -140,6 +147,10 @@ struct storage_state {
   std::unordered_map<std::string, caf::error> open_jobs;
   capacity room;
   download_leases leases;
+  directory_identity home;
+  caf::error home_lost; ///< Why nothing can be written: the directory is gone.
+  std::optional<capacity::time_point> home_seen; ///< When last looked at.
+  std::string home_trouble; ///< Why it could not be made anew, as logged last.
   std::deque<pending_seal> seals;
   bool working = false; ///< A `work` message is under way.
   /// Jobs of an earlier process whose end the index has refused so far.
@@ -152,6 +163,10 @@ struct storage_state {
   static inline const char* name = "storage";
 
 private:
+  capacity make_capacity();
+  caf::error check_home(bool at_once);
+  stored<void> renew_home(const directory_loss& loss);
+  void take_up_seals(const directory_loss& loss);
   std::deque<pending_seal>::iterator find_seal(const std::string& id);
   void finish_seal(const store_error& why);
   void go_on_sealing();

@@ -1,5 +1,7 @@
 #pragma once
 
+#include "capture/capture_error.hpp"
+
 #include <tl/expected.hpp>
 
 #include <cstdint>
@@ -30,6 +32,12 @@ struct store_error {
 /// Result type of every fallible function of the index and the files.
 template <class T>
 using stored = tl::expected<T, store_error>;
+
+/// What an error of the capture layer is here.
+inline store_errc code_of(const capture::capture_error& x) {
+  return x.code == capture::capture_errc::no_space ? store_errc::full
+                                                   : store_errc::unavailable;
+}
 
 /// Builds the unexpected side of a `stored`.
 inline tl::unexpected<store_error> store_failure(store_errc code,

@@ -15,6 +15,7 @@ enum class capture_errc {
   bad_filter,            ///< The filter contradicts itself or is too long.
   unsupported_link_type, ///< No merge is defined for the link type.
   io,                    ///< A system call failed; the text has its words.
+  no_space,              ///< One failed because the disk is full.
   bad_savefile,          ///< A savefile is cut or not a savefile.
   not_supported,         ///< This kernel cannot do it.
 };

@@ -6,6 +6,7 @@
 
 #include <sys/uio.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -33,6 +34,8 @@ enum class file_kind : std::uint8_t { regular, directory, other };
 
 struct file_status {
   file_kind kind = file_kind::other;
+  std::uint64_t device = 0; ///< Which file system it is on.
+  std::uint64_t number = 0; ///< Which of its files it is.
   std::uint64_t size_bytes = 0;
   std::int64_t modified_ns = 0; ///< Since 1970, as the file system says.
 };
@@ -64,6 +67,14 @@ public:
   virtual io_result<file_status> status() = 0;
 
   virtual io_result<void> truncate(std::uint64_t size_bytes) = 0;
+
+  /// Makes the file at least so large, and takes the space for all of it at
+  /// once, so that writing there cannot fail for want of it. Fails with
+  /// EOPNOTSUPP where there is no such thing.
+  virtual io_result<void> allocate(std::uint64_t size_bytes) {
+    static_cast<void>(size_bytes);
+    return io_failure(EOPNOTSUPP);
+  }
 
   /// Makes what was written durable, but not the file's name: that is
   /// `file_system::sync_directory`.

@@ -10,8 +10,10 @@ namespace {
 
 capture_error system_error(const char* what, const std::string& name,
                            int error) {
-  return {capture_errc::io, std::string{what} + " " + name + ": "
-                              + std::generic_category().message(error)};
+  const auto full = error == ENOSPC || error == EDQUOT;
+  return {full ? capture_errc::no_space : capture_errc::io,
+          std::string{what} + " " + name + ": "
+            + std::generic_category().message(error)};
 }
 
 } // namespace

@@ -47,6 +47,8 @@ file_status as_status(const struct stat& x) {
     result.kind = file_kind::regular;
   else if (S_ISDIR(x.st_mode))
     result.kind = file_kind::directory;
+  result.device = x.st_dev;
+  result.number = x.st_ino;
   result.size_bytes = static_cast<std::uint64_t>(x.st_size);
   result.modified_ns
     = std::int64_t{x.st_mtim.tv_sec} * 1'000'000'000 + x.st_mtim.tv_nsec;
@@ -92,6 +94,15 @@ public:
 
   io_result<void> truncate(std::uint64_t size_bytes) override {
     return outcome(::ftruncate(fd_.get(), static_cast<off_t>(size_bytes)));
+  }
+
+  io_result<void> allocate(std::uint64_t size_bytes) override {
+    // It returns its error. Where the file system cannot do it, it writes.
+    const auto error
+      = ::posix_fallocate(fd_.get(), 0, static_cast<off_t>(size_bytes));
+    if (error != 0)
+      return io_failure(error);
+    return {};
   }
 
   io_result<void> sync() override {

@@ -194,6 +194,7 @@ void visit(schema_visitor& v, storage_settings& x) {
   v.flag("pcapng", x.pcapng);
   v.flag("microseconds", x.microseconds);
   bytes(v, "min_free", x.min_free_bytes, 0, pib);
+  bytes(v, "reserve", x.reserve_bytes, 0, gib);
   duration(v, "idempotency_lifetime", x.idempotency_lifetime, minute, 30 * day);
 }
 

@@ -140,6 +140,8 @@ struct storage_settings {
   bool pcapng = true;        ///< Also keep a pcapng file that loses nothing.
   bool microseconds = false; ///< Time stamps of the classic savefile.
   std::uint64_t min_free_bytes = 256u << 20; ///< Below: no new job; 0..1 PiB.
+  /// Held for the ends of jobs and for deletes on a full disk; 0..1 GiB.
+  std::uint64_t reserve_bytes = 16u << 20;
   /// How long an idempotency key leads to its job; 1 min..30 d.
   std::chrono::seconds idempotency_lifetime{24 * 3600};
 };

@@ -63,6 +63,8 @@ api_error to_api_error(const failure& from) {
             "accepted again when space is free: delete captures, or ask the "
             "operator",
             ""};
+  case errc::storage_lost:
+    return {503, code::storage_unavailable, from.text, ""};
   case errc::quota_reached:
     return {507, code::quota_reached, from.text, ""};
   case errc::shutting_down:

@@ -454,24 +454,25 @@ void api::healthz(const request&, reply answer) {
 
 void api::readyz(const request&, reply answer) {
   auto to = std::make_shared<reply>(std::move(answer));
-  const auto refuse = [to](int error_code, const char* who) {
-    auto what = failure_response(
-      {503, error_code, std::string{who} + " does not answer", ""});
+  const auto refuse = [to](int error_code, std::string why) {
+    auto what = failure_response({503, error_code, std::move(why), ""});
     what.headers.emplace_back("Retry-After", engine_retry_after_s);
     to->send(std::move(what));
   };
   engine_.engine_facts(probe_timeout, [self = shared_from_this(), to, refuse](
                                         const outcome<engine_stats>& engine) {
     if (!engine) {
-      refuse(code::engine_timeout, "The engine");
+      refuse(code::engine_timeout, "The engine does not answer");
       return;
     }
     self->engine_.storage_facts(
       probe_timeout, [self, to, refuse](const outcome<storage_stats>& disk) {
         if (disk)
-          to->send(status_response("ready", self->version_));
+          to->send(ready_response(*disk, self->version_));
+        else if (disk.error().ours && disk.error().code == errc::storage_lost)
+          refuse(code::storage_unavailable, disk.error().text);
         else
-          refuse(code::storage_unavailable, "The storage");
+          refuse(code::storage_unavailable, "The storage does not answer");
       });
   });
 }

@@ -308,6 +308,23 @@ response status_response(std::string_view status, std::string_view version) {
   return ok(text.end_object());
 }
 
+response ready_response(const storage_stats& disk, std::string_view version) {
+  writer text;
+  text.begin_object()
+    .begin_object("result")
+    .add("status", std::string_view{"ready"})
+    .add("version", version)
+    .begin_object("storage")
+    .add("status", std::string_view{disk.full ? "full" : "ok"})
+    .add("free_bytes", disk.free_bytes)
+    .add("captures", disk.jobs)
+    .add("bytes", disk.savefile_bytes)
+    .end_object()
+    .end_object();
+  write_rest(text, {});
+  return ok(text.end_object());
+}
+
 response empty_response() {
   response result;
   result.status = 204;

@@ -51,6 +51,9 @@ response page_response(const job_page& page, const list_query& query);
 /// 200 with one word: `{"status": "ok", "version": ...}`, for probes.
 response status_response(std::string_view status, std::string_view version);
 
+/// The answer of /readyz, with what the storage has.
+response ready_response(const storage_stats& disk, std::string_view version);
+
 /// 204, without a body.
 response empty_response();
 

@@ -135,6 +135,15 @@ void add_capacity(std::vector<MetricFamily>& to, const storage_stats& from) {
                      "What captures will take that are not finished, in bytes.")
                  .add(from.unsealed_bytes)
                  .take());
+  to.push_back(gauge("edgecap_storage_reserve_bytes",
+                     "Space that is held for the ends of captures and for "
+                     "deletes on a full disk.")
+                 .add(from.reserve_bytes)
+                 .take());
+  to.push_back(gauge("edgecap_storage_full",
+                     "Whether there is too little space for new captures.")
+                 .add(from.full ? 1 : 0)
+                 .take());
   if (from.quota_bytes > 0)
     to.push_back(gauge("edgecap_storage_quota_bytes",
                        "What all accounts together may keep, in bytes.")

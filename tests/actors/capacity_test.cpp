@@ -41,7 +41,7 @@ protected:
   /// Appends packets, if there is room.
   bool append(std::uint32_t packets, std::uint32_t run = 0,
               const std::string& job = id) {
-    const auto batch = make_batch(packets);
+    const auto batch = make_batch(packets, time += 1'000'000);
     const auto room = aut.check(job, run, batch, *index, now);
     if (!room) {
       EXPECT_EQ(room.error().code, store_errc::full);
@@ -58,6 +58,7 @@ protected:
   capacity aut;
   capacity::time_point now{1h};
   std::uint64_t free_bytes = 1u << 30;
+  unix_ns time = 0; ///< Of the first packet of the last batch.
   int looks = 0;
 };
 
@@ -128,6 +129,15 @@ TEST_F(CapacityTest, LeavesRoomForTheLargestMerge) {
   EXPECT_FALSE(append(1, 0, other_id));
   aut.close(id);
   EXPECT_TRUE(append(1, 0, other_id));
+}
+
+TEST_F(CapacityTest, LeavesRoomForTheMergeOfARunThatIsNotInOrder) {
+  opts.limits.min_free_bytes = 0;
+  free_bytes = 200 * record_bytes;
+  begin();
+  EXPECT_TRUE(append(100));
+  time = 0;
+  EXPECT_FALSE(append(1));
 }
 
 TEST_F(CapacityTest, LeavesRoomForEveryMergeWhereThereAreNoLinks) {

@@ -767,7 +767,9 @@ TEST_F(StorageTest, FailsASealForWhichTheDiskIsTooSmall) {
   insert(record);
   record.interfaces = {make_interface("eth0")};
   record.reason = end_reason::packet_limit;
-  ASSERT_TRUE(append(record, 0, make_batch(5000)));
+  record.interfaces.push_back(make_interface("eth1"));
+  ASSERT_TRUE(append(record, 0, make_batch(2500)));
+  ASSERT_TRUE(append(record, 1, make_batch(2500)));
   disk.fill(200u << 10);
   const auto answer = seal(record);
   ASSERT_FALSE(answer);
@@ -776,6 +778,90 @@ TEST_F(StorageTest, FailsASealForWhichTheDiskIsTooSmall) {
   EXPECT_EQ(get(1).reason, end_reason::storage_error);
   EXPECT_THAT(get(1).error_message, HasSubstr("No space left on device"));
   EXPECT_THAT(left_on_disk(), IsEmpty());
+  stop();
+}
+
+TEST_F(StorageTest, DoesWithoutAPcapngWhereThereIsLittleSpace) {
+  tiny_disk disk{2u << 20};
+  if (!disk.mounted())
+    GTEST_SKIP() << "mounting a file system needs root";
+  options.directory = disk.path() / "captures";
+  start();
+  auto record = make_record(1);
+  insert(record);
+  record.interfaces = {make_interface("eth0")};
+  record.reason = end_reason::packet_limit;
+  ASSERT_TRUE(append(record, 0, make_batch(5000)));
+  disk.fill(200u << 10);
+  const auto answer = seal(record);
+  ASSERT_TRUE(answer) << failure_of(answer).text;
+  EXPECT_EQ(answer->phase, job_phase::succeeded);
+  EXPECT_EQ(answer->packets_captured, 5000u);
+  EXPECT_EQ(answer->pcapng_bytes, 0u);
+  EXPECT_EQ(answer->error_message,
+            "there was too little free space for its pcapng file");
+  EXPECT_THAT(left_on_disk(), ElementsAre(id_of(1) + ".pcap"));
+  EXPECT_TRUE(download(1));
+  restart();
+  EXPECT_EQ(get(1).phase, job_phase::succeeded);
+  stop();
+}
+
+TEST_F(StorageTest, EndsJobsAndRemovesThemOnADiskWithoutAFreeByte) {
+  tiny_disk disk{8u << 20};
+  if (!disk.mounted())
+    GTEST_SKIP() << "mounting a file system needs root";
+  options.directory = disk.path() / "captures";
+  options.reserve_bytes = 2u << 20;
+  start();
+  auto record = make_record(1);
+  insert(record);
+  record.interfaces = {make_interface("eth0"), make_interface("eth1")};
+  for (const auto run_number : {0u, 1u})
+    ASSERT_TRUE(append(record, run_number, make_batch(2000)));
+  EXPECT_EQ(stats().reserve_bytes, 2u << 20);
+  EXPECT_FALSE(stats().full);
+  disk.fill(0);
+  const auto more = append(record, 0, make_batch(2000));
+  EXPECT_EQ(failure_of(more).code, errc::storage_full);
+  record.reason = end_reason::storage_full;
+  const auto sealed = seal(record);
+  ASSERT_TRUE(sealed) << failure_of(sealed).text;
+  EXPECT_EQ(sealed->phase, job_phase::succeeded);
+  EXPECT_EQ(sealed->packets_captured, 4000u);
+  EXPECT_EQ(read_pcap(savefile_file(1)).records.size(), 4000u);
+  // Whoever fills the disk takes what the seal did not need.
+  disk.empty();
+  disk.fill(0);
+  advance_only(capacity::look_interval);
+  EXPECT_EQ(failure_of(try_insert(make_record(2))).code, errc::storage_full);
+  EXPECT_TRUE(stats().full);
+  EXPECT_EQ(refusals("disk_full"), 1u);
+  EXPECT_TRUE(download(1));
+  EXPECT_EQ(get(1).packets_captured, 4000u);
+  ASSERT_TRUE(
+    ask<caf::ok_atom>(aut, atom::erase_v, std::string{account}, id_of(1)));
+  EXPECT_THAT(left_on_disk(), IsEmpty());
+  disk.empty();
+  advance_only(capacity::look_interval);
+  insert(make_record(2));
+  EXPECT_FALSE(stats().full);
+  EXPECT_EQ(stats().reserve_bytes, 2u << 20);
+  stop();
+}
+
+TEST_F(StorageTest, ResolvesWhatACrashLeftOnAFullDisk) {
+  tiny_disk disk{8u << 20};
+  if (!disk.mounted())
+    GTEST_SKIP() << "mounting a file system needs root";
+  options.directory = disk.path() / "captures";
+  options.reserve_bytes = 2u << 20;
+  start();
+  captured(1);
+  disk.fill(0);
+  restart();
+  EXPECT_EQ(get(1).phase, job_phase::succeeded) << get(1).error_message;
+  EXPECT_THAT(times_in(savefile_file(1)), ElementsAre(10, 15, 20, 25, 30));
   stop();
 }
 
@@ -1351,6 +1437,155 @@ TEST_F(StorageTest, TellsWhatItHolds) {
                                       + second.pcapng_bytes);
   EXPECT_GT(stats().free_bytes, 0u);
   EXPECT_EQ(stats().expired_jobs, 0u);
+}
+
+// -- a directory that is lost -------------------------------------------------
+
+TEST_F(StorageTest, MakesADirectoryAnewThatWasRemoved) {
+  start();
+  std::vector<std::string> told;
+  const auto sink
+    = track(sys.spawn([&told]() -> expiry_sink_actor::behavior_type {
+        return {[&told](atom::expired, const std::string& id) {
+          told.push_back(id);
+        }};
+      }));
+  caf::anon_send(aut, atom::expired_v, sink);
+  finished(1);
+  const auto running = captured(2);
+  auto failing = captured(3);
+  ASSERT_TRUE(ask<job_record>(aut, atom::fail_v, failing));
+  fs::remove_all(options.directory);
+  // At once, for what is promised.
+  const auto refused = try_insert(make_record(4));
+  EXPECT_EQ(failure_of(refused).code, errc::storage_lost);
+  EXPECT_EQ(failure_of(append(running, 0, make_batch(1))).code,
+            errc::storage_lost);
+  auto sealing = ask_later(aut, atom::seal_v, running);
+  EXPECT_EQ(failure_of(download(1)).code, errc::storage_lost);
+  EXPECT_EQ(failure_of(ask<storage_stats>(aut, atom::stats_v)).code,
+            errc::storage_lost);
+  EXPECT_EQ(get(1).phase, job_phase::succeeded) << "what is known is told";
+  EXPECT_FALSE(fs::exists(options.directory)) << "whoever removes may go on";
+  advance(std::chrono::seconds{1});
+  EXPECT_EQ(receive_answer<job_record>(sealing)->phase, job_phase::failed);
+  EXPECT_EQ(get(1).phase, job_phase::failed);
+  EXPECT_EQ(get(1).error_message,
+            "savefile " + savefile_file(1).string() + " is missing");
+  EXPECT_EQ(get(2).phase, job_phase::failed);
+  EXPECT_EQ(get(2).reason, end_reason::storage_error);
+  EXPECT_THAT(get(2).error_message, HasSubstr("its packets are lost"));
+  EXPECT_EQ(get(3).phase, job_phase::failed);
+  EXPECT_THAT(told, ElementsAre(id_of(1)));
+  EXPECT_EQ(stats().jobs, 3u);
+  EXPECT_EQ(stats().unsealed_bytes, 0u);
+  finished(5);
+  expect_whole(5);
+  restart();
+  expect_whole(5);
+  EXPECT_EQ(get(1).phase, job_phase::failed);
+}
+
+TEST_F(StorageTest, PutsBackAnIndexThatWasRemoved) {
+  start();
+  finished(1);
+  const auto running = captured(2);
+  for (const auto* ending : {"", "-wal", "-shm"})
+    fs::remove(options.directory / (std::string{"index.sqlite"} + ending));
+  EXPECT_EQ(failure_of(try_insert(make_record(3))).code, errc::storage_lost);
+  advance(std::chrono::seconds{1});
+  expect_whole(1);
+  ASSERT_TRUE(append(running, 0, make_batch(1, 40))) << "it goes on";
+  ASSERT_TRUE(seal(running));
+  EXPECT_EQ(get(2).packets_captured, 6u);
+  insert(make_record(3));
+  restart();
+  expect_whole(1);
+  EXPECT_EQ(get(2).packets_captured, 6u);
+}
+
+TEST_F(StorageTest, NoticesAWriteAheadLogThatWasRemoved) {
+  start();
+  finished(1);
+  fs::remove(options.directory / "index.sqlite-wal");
+  EXPECT_EQ(failure_of(try_insert(make_record(2))).code, errc::storage_lost);
+  advance(std::chrono::seconds{1});
+  insert(make_record(2));
+  stop();
+  start();
+  expect_whole(1);
+  EXPECT_TRUE(known(2));
+}
+
+TEST_F(StorageTest, WaitsForADirectoryThatIsUnmounted) {
+  tiny_disk disk{8u << 20};
+  if (!disk.mounted())
+    GTEST_SKIP() << "mounting a file system needs root";
+  options.directory = disk.path() / "captures";
+  start();
+  finished(1);
+  {
+    // Another file system over it, as if nothing were mounted.
+    const over_mount hidden{disk.path()};
+    EXPECT_EQ(failure_of(try_insert(make_record(2))).code, errc::storage_lost);
+    advance(std::chrono::seconds{10});
+    EXPECT_EQ(failure_of(try_insert(make_record(2))).code, errc::storage_lost);
+    EXPECT_FALSE(fs::exists(options.directory)) << "it would fill this one";
+    EXPECT_EQ(get(1).phase, job_phase::succeeded);
+  }
+  advance(std::chrono::seconds{1});
+  expect_whole(1);
+  insert(make_record(2));
+  stop();
+}
+
+TEST_F(StorageTest, EndsTheSealsOfADirectoryThatIsLost) {
+  options.seal_slice_bytes = 1;
+  start();
+  auto sealing = ask_later(aut, atom::seal_v, captured(1));
+  deliver_to(aut);
+  fs::remove_all(options.directory);
+  advance_only(capacity::look_interval);
+  advance(std::chrono::seconds{2});
+  EXPECT_EQ(receive_answer<job_record>(sealing)->phase, job_phase::failed);
+  EXPECT_EQ(get(1).phase, job_phase::failed);
+}
+
+TEST_F(StorageTest, GoesOnWithTheSealsOfADirectoryThatIsBack) {
+  options.seal_slice_bytes = 1;
+  start();
+  const auto first = captured(1);
+  const auto second = captured(2);
+  auto sealing = ask_later(aut, atom::seal_v, first);
+  auto next = ask_later(aut, atom::seal_v, second);
+  while (!fs::exists(savefile_file(1, ".pcap.part")))
+    ASSERT_TRUE(deliver_to(aut));
+  const auto away = directory.path() / "away";
+  fs::rename(options.directory, away);
+  advance_only(capacity::look_interval);
+  run();
+  fs::rename(away, options.directory);
+  advance(std::chrono::seconds{1});
+  EXPECT_EQ(receive_answer<job_record>(sealing)->phase, job_phase::succeeded);
+  EXPECT_EQ(receive_answer<job_record>(next)->phase, job_phase::succeeded);
+  expect_whole(1);
+  expect_whole(2);
+}
+
+TEST_F(StorageTest, SealsAnewWhatItHadWrittenToALostPlace) {
+  options.seal_slice_bytes = 1;
+  start();
+  finished(2);
+  auto sealing = ask_later(aut, atom::seal_v, captured(1));
+  while (!fs::exists(savefile_file(1, ".pcap.part")))
+    ASSERT_TRUE(deliver_to(aut));
+  fs::remove_all(options.directory / "savefiles");
+  advance_only(capacity::look_interval);
+  run();
+  advance(std::chrono::seconds{1});
+  EXPECT_EQ(receive_answer<job_record>(sealing)->phase, job_phase::succeeded);
+  expect_whole(1);
+  EXPECT_EQ(get(2).phase, job_phase::failed);
 }
 
 // -- idempotency keys ---------------------------------------------------------

@@ -625,7 +625,7 @@ TEST_F(MergeTest, ReportsAFullDiskAndStaysFailed) {
       options.pcap = "/dev/full";
     auto opened = merge::open(posix_files(), inputs, options);
     ASSERT_TRUE(opened);
-    const capture_error full{capture_errc::io,
+    const capture_error full{capture_errc::no_space,
                              "write /dev/full: No space left on device"};
     for (int i = 0; i < 2; ++i) {
       const auto done = (*opened)->step(everything);

@@ -83,7 +83,7 @@ http:
   stall_timeout: 105ms
 auth: {max_failures: 7, window: 3m, max_block: 2m, max_addresses: 8}
 storage: {directory: /srv/x y, pcapng: false, microseconds: true, min_free: 0B,
-          idempotency_lifetime: 90m}
+          reserve: 5MiB, idempotency_lifetime: 90m}
 retention: {max_age: 3650d, max_size: 1TiB, max_jobs: 3, download_hold: 0ms,
             sweep_interval: 2s}
 shutdown: {grace_period: 1m}
@@ -141,6 +141,7 @@ log: {level: error, format: text}
   EXPECT_FALSE(x.storage.pcapng);
   EXPECT_TRUE(x.storage.microseconds);
   EXPECT_EQ(x.storage.min_free_bytes, 0u);
+  EXPECT_EQ(x.storage.reserve_bytes, 5u << 20);
   EXPECT_EQ(x.storage.idempotency_lifetime, 90min);
   EXPECT_EQ(x.retention.max_age, 3650 * 24h);
   EXPECT_EQ(x.retention.max_bytes, 1ull << 40);

@@ -54,6 +54,7 @@ TEST(EngineErrorsTest, HaveStatusAndCode) {
     {errc::shutting_down, 503, 20303, false, ""},
     {errc::invalid_options, 500, 20307, true, ""},
     {errc::key_reused, 422, 20109, false, ""},
+    {errc::storage_lost, 503, 20304, false, ""},
     {errc::quota_reached, 507, 20310, false, ""},
   };
   for (const auto& x : rows) {

@@ -210,6 +210,7 @@ fake_disk(storage_actor::pointer self,
     [=](atom::stop, const std::string&,
         const std::string&) -> caf::result<job_record> { return refuse(); },
     [](atom::refund, const std::string&) {},
+    [](atom::renew) {},
     [=](atom::append, const std::string&, std::uint32_t,
         const capture::packet_batch&) -> caf::result<caf::ok_atom> {
       return refuse();
@@ -763,6 +764,7 @@ TEST_F(HandlersTest, TranslatesEveryRefusalOfTheEngine) {
     {errc::no_savefile, {404, 20202}},
     {errc::storage_unavailable, {503, 20304}},
     {errc::storage_full, {507, 20305}},
+    {errc::storage_lost, {503, 20304}},
     {errc::quota_reached, {507, 20310}},
     {errc::no_interface, {500, 20307}},
     {errc::shutting_down, {503, 20303}},
@@ -890,6 +892,15 @@ TEST_F(HandlersTest, IsReadyIfEngineAndStorageAnswer) {
   const auto x = call(&api::readyz, {});
   EXPECT_EQ(x.head.status, 200);
   EXPECT_EQ(x.body().at("result").at("status"), "ready");
+  EXPECT_EQ(x.body().at("result").at("storage").at("status"), "ok");
+  disk->stats.full = true;
+  disk->stats.free_bytes = 5;
+  const auto full = call(&api::readyz, {});
+  EXPECT_EQ(full.head.status, 200) << "reads and deletes are served";
+  EXPECT_EQ(
+    full.body().at("result").at("storage"),
+    json(
+      {{"status", "full"}, {"free_bytes", 5}, {"captures", 0}, {"bytes", 0}}));
   EXPECT_THAT(gate->calls, IsEmpty());
   const std::pair<script*, int> parts[]
     = {{engine.get(), code::engine_timeout},
@@ -899,6 +910,10 @@ TEST_F(HandlersTest, IsReadyIfEngineAndStorageAnswer) {
     const auto failed = call(&api::readyz, {});
     EXPECT_EQ(refusal(failed), status_and_code(503, error_code));
     EXPECT_THAT(failed.head.body, Not(HasSubstr("secret detail")));
+    broken->error = make_error(errc::storage_lost, "it is gone");
+    EXPECT_EQ(call(&api::readyz, {}).head.body.find("it is gone")
+                != std::string::npos,
+              broken == disk.get());
     broken->error.reset();
     broken->silent = true;
     const auto late = begin(&api::readyz, {});

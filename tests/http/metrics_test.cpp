@@ -52,6 +52,8 @@ metrics_snapshot full_snapshot() {
   now.storage->free_bytes = 1u << 30;
   now.storage->expired_jobs = 9;
   now.storage->unsealed_bytes = 21;
+  now.storage->reserve_bytes = 25;
+  now.storage->full = true;
   now.storage->quota_bytes = 22;
   now.storage->quota_jobs = 23;
   now.storage->refused = {{"disk_full", 24}, {"total_size", 0}};
@@ -99,6 +101,8 @@ TEST(MetricsTest, ShowEveryFact) {
     {"edgecap_storage_free_bytes", 1073741824},
     {"edgecap_storage_expired_total", 9},
     {"edgecap_storage_unsealed_bytes", 21},
+    {"edgecap_storage_reserve_bytes", 25},
+    {"edgecap_storage_full", 1},
     {"edgecap_storage_quota_bytes", 22},
     {"edgecap_storage_quota_captures", 23},
     {R"(edgecap_storage_refused_total{cause="disk_full"})", 24},

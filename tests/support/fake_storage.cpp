@@ -165,6 +165,7 @@ storage_actor::behavior_type fake_storage(storage_actor::pointer self,
       return stats;
     },
     [](atom::limits, const storage_limits&) { return caf::ok_atom_v; },
+    [](atom::renew) {},
     [st](atom::work) {
       // A promise may be answered by its own actor only.
       for (auto* promises : {&st->held, &st->held_inserts})

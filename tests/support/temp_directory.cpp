@@ -60,6 +60,17 @@ void tiny_disk::empty() {
   EXPECT_TRUE(std::filesystem::remove(path() / ballast));
 }
 
+over_mount::over_mount(std::filesystem::path place) : place_(std::move(place)) {
+  EXPECT_EQ(::mount("tmpfs", place_.c_str(), "tmpfs", MS_NODEV | MS_NOSUID,
+                    "size=65536"),
+            0)
+    << std::strerror(errno);
+}
+
+over_mount::~over_mount() {
+  EXPECT_EQ(::umount2(place_.c_str(), MNT_DETACH), 0) << std::strerror(errno);
+}
+
 std::string read_file(const std::filesystem::path& file) {
   std::ifstream in{file, std::ios::binary};
   EXPECT_TRUE(in) << "cannot read " << file;

@@ -55,6 +55,19 @@ private:
   bool mounted_ = false;
 };
 
+/// Another, empty file system over a directory, for as long as it lives. Needs
+/// root.
+class over_mount {
+public:
+  explicit over_mount(std::filesystem::path place);
+  over_mount(const over_mount&) = delete;
+  over_mount& operator=(const over_mount&) = delete;
+  ~over_mount();
+
+private:
+  std::filesystem::path place_;
+};
+
 /// All bytes of a file; fails the test if it cannot be read.
 std::string read_file(const std::filesystem::path& file);
 
