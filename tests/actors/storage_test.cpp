@@ -859,7 +859,7 @@ TEST_F(StorageTest, ResolvesWhatACrashLeftOnAFullDisk) {
   start();
   captured(1);
   disk.fill(0);
-  restart();
+  restart_too_late();
   EXPECT_EQ(get(1).phase, job_phase::succeeded) << get(1).error_message;
   EXPECT_THAT(times_in(savefile_file(1)), ElementsAre(10, 15, 20, 25, 30));
   stop();
