@@ -13,7 +13,8 @@ caf::behavior guardian(caf::stateful_actor<guardian_state>* self,
   self->state.guarded = std::move(guarded);
   for (const auto& [name, address] : self->state.guarded)
     self->monitor(address);
-  self->set_down_handler([self, on_loss](caf::down_msg& down) {
+  self->set_down_handler([self,
+                          on_loss = std::move(on_loss)](caf::down_msg& down) {
     const auto& all = self->state.guarded;
     const auto i = std::find_if(all.begin(), all.end(), [&](const auto& entry) {
       return entry.second == down.source;

@@ -178,7 +178,7 @@ int main(int argc, char** argv) {
       print_violation(how, what);
       const auto least = no_minimise ? how : minimised(how, what);
       std::printf("  after %llu seeds\n  replay: %s\n  least: %s\n",
-                  static_cast<unsigned long long>(done + 1),
+                  static_cast<unsigned long long>(done) + 1,
                   replay_of(how, what.operations).c_str(),
                   replay_of(least, what.operations).c_str());
       return 1;
