@@ -78,7 +78,7 @@ setup make_setup(std::uint64_t seed) {
   result.max_age = std::chrono::seconds{draws.one_of({30u, 86400u, 86400u})};
   result.account_jobs = draws.one_of({0u, 0u, 0u, 2u, 6u});
   result.max_open_runs = draws.one_of({1u, 3u, 256u});
-  result.seal_slice_bytes = draws.one_of({200u, 4096u, 1u << 20});
+  result.seal_slice_bytes = draws.one_of({2048u, 16384u, 1u << 20});
   result.progress_interval
     = std::chrono::milliseconds{draws.one_of({250u, 1000u})};
   result.schedule = static_cast<std::uint32_t>(draws.below(8));
