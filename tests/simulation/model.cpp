@@ -430,8 +430,9 @@ void model::judge_refused(const request& x, const failure& why) {
       view->gone_since = time_.now();
     return;
   case errc::not_ready:
+    // A start that could not end a job tries again a sweep later.
     if (x.op.what == action::erase
-          ? !excused(x)
+          ? !excused(x) && !troubled()
           : x.op.what != action::download
               || (view != nullptr && view->terminal && view->heard_of < x.sent
                   && view->terminal->finished && !excused(x)))
