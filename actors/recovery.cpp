@@ -108,7 +108,10 @@ stored<job_record> take_savefile(storage_parts& parts, job_record record,
   record.phase = job_phase::succeeded;
   record.savefile_bytes = size_bytes;
   record.pcapng_bytes = *pcapng;
-  auto written = permit(parts, storage_step::commit, record.id);
+  // The earlier process may have ended because it could not sync the name.
+  auto written = parts.store->sync_names();
+  if (written)
+    written = permit(parts, storage_step::commit, record.id);
   if (written)
     written = update_row(parts, record);
   if (!written)

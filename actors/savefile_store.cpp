@@ -411,6 +411,10 @@ stored<void> savefile_store::publish(const std::string& id, bool pcapng) {
       return system_failure("rename " + from.string() + " to " + to.string(),
                             renamed.error());
   }
+  return sync_names();
+}
+
+stored<void> savefile_store::sync_names() {
   return sync_directory(files_, directory() / "savefiles");
 }
 

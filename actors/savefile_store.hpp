@@ -117,6 +117,9 @@ public:
   /// directory. The classic savefile comes last: where it stands, all stands.
   stored<void> publish(const std::string& id, bool pcapng);
 
+  /// Makes the names that savefiles have now durable.
+  stored<void> sync_names();
+
   /// Removes the `.part` files of a job; there need not be any.
   stored<void> discard_parts(const std::string& id);
 
