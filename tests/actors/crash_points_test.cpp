@@ -491,6 +491,44 @@ TEST_F(CrashPoints, LivesWithoutAFault) {
   check_everything(crash_kind::process);
 }
 
+// The process dies of a disk that takes no more from the sync of a savefile's
+// name on. The next one finds the name and tells of a success; then the host
+// crashes.
+TEST_F(CrashPoints, KeepsASavefileWhoseNameAnEarlierProcessCouldNotSync) {
+  const auto savefiles = std::string{root} + "/savefiles";
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    SCOPED_TRACE(seed);
+    begin(seed);
+    ASSERT_TRUE(start());
+    insert(1);
+    open_interfaces(1, 2);
+    append(1, 0, 3);
+    append(1, 1, 2);
+    auto refuses = false;
+    disk->set_script([&](disk_call call, const std::string& path) {
+      refuses
+        = refuses || (call == disk_call::sync_directory && path == savefiles);
+      return refuses && changes(call) ? EIO : 0;
+    });
+    seal(1);
+    EXPECT_FALSE(jobs[1].sealed);
+    EXPECT_TRUE(refuses);
+    stop();
+    disk->set_script({});
+    disk->crash(crash_kind::process);
+    disk->start();
+    ASSERT_TRUE(start());
+    ASSERT_EQ(get(1)->phase, job_phase::succeeded);
+    stop();
+    disk->crash(crash_kind::host);
+    disk->start();
+    ASSERT_TRUE(start());
+    EXPECT_EQ(get(1)->phase, job_phase::succeeded) << get(1)->error_message;
+    EXPECT_TRUE(disk->contents(savefiles + "/" + id_of(1) + ".pcap"));
+    stop();
+  }
+}
+
 // -- a crash at each change ---------------------------------------------------
 
 struct crash_case {
