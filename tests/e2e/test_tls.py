@@ -21,8 +21,9 @@ from harness.daemon import (
     configuration,
     new_port,
 )
-from harness.proxies import Haproxy, Nginx, tool
+from harness.proxies import Haproxy, Nginx
 from harness.savefiles import read_pcap
+from harness.shipped import tool
 from harness.waiting import wait_until
 
 MIB = 1 << 20

@@ -6,7 +6,6 @@ may be changed: ports and paths, and the option of client certificates.
 
 import os
 import pathlib
-import shutil
 import signal
 import socket
 import subprocess
@@ -14,25 +13,11 @@ import subprocess
 from harness.client import Client
 from harness.daemon import ACCOUNT, TOKEN, bearer, new_port
 from harness.network import die_with_parent
+from harness.shipped import changed, tool
 from harness.waiting import wait_until
 
-SHIPPED = pathlib.Path(__file__).resolve().parents[3] / "deploy" / "tls"
 READY_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
-
-
-def tool(name):
-    """Path of a program; Debian's root alone has some in PATH."""
-    path = shutil.which(name, path=os.environ["PATH"] + ":/usr/sbin:/sbin")
-    assert path, f"{name} is missing: deploy/install-packages test"
-    return path
-
-
-def _changed(text, changes):
-    for old, new in changes:
-        assert old in text, f"the shipped configuration has no {old!r}"
-        text = text.replace(old, new)
-    return text
 
 
 def _children(pid):
@@ -177,8 +162,9 @@ class Nginx(Proxy):
                 ("clients.crt", self.authority.crt.name),
             ]
         site = self.work / "nginx-edgecap.conf"
-        shipped = (SHIPPED / "nginx-edgecap.conf").read_text(encoding="utf-8")
-        site.write_text(_changed(shipped, changes), encoding="utf-8")
+        site.write_text(
+            changed("tls/nginx-edgecap.conf", changes), encoding="utf-8"
+        )
         main = self.work / "nginx.conf"
         spools = [
             f"{kind}_temp_path {self.work}/{kind};"
@@ -224,6 +210,7 @@ class Haproxy(Proxy):
             verify = f"ca-file {self.authority.crt} verify required"
             changes.append(("alpn http/1.1", f"alpn http/1.1 {verify}"))
         config = self.work / "haproxy.cfg"
-        shipped = (SHIPPED / "haproxy.cfg").read_text(encoding="utf-8")
-        config.write_text(_changed(shipped, changes), encoding="utf-8")
+        config.write_text(
+            changed("tls/haproxy.cfg", changes), encoding="utf-8"
+        )
         return [tool("haproxy"), "-W", "-f", str(config)]
