@@ -1,0 +1,237 @@
+"""What strangers can do to a fleet from the network: the wall as it is shipped,
+with a node of CAF behind it and an edge whose round trips go on meanwhile.
+
+The attackers have as many addresses as they like, so that the rules' limits for
+each address do not save the wall; one test is about those limits."""
+
+import contextlib
+import json
+import pathlib
+import signal
+import socket
+import ssl
+import subprocess
+
+import pytest
+
+from harness.hosts import WALL_USER
+from harness.idleness import assert_idle
+from harness.waiting import wait_until
+from harness.walls import (
+    BASP_PORT,
+    WALL_PORT,
+    Asker,
+    Fleet,
+    Server,
+)
+
+import stranger
+
+STRINGS = 100_000
+STRINGS_TIMEOUT_S = 300
+SILENT = 500
+SLOW = 100
+HANDSHAKES = 200
+# What the wall gives up a silent handshake after (TIMEOUTbusy), and some more.
+GIVES_UP_TIMEOUT_S = 30.0
+# Far more than a round trip takes, and less than what an edge notices.
+WORST_TRIP_S = 5.0
+MIB = 1 << 20
+WALL_PEAK_BYTES = 192 * MIB
+SERVER_GROWTH_BYTES = 16 * MIB
+# Of the rules: connections of one address at once.
+PER_ADDRESS = 16
+# With these, stunnel takes 125 connections (descriptors * 125 / 256).
+FEW_DESCRIPTORS = 256
+
+
+class Watch:
+    """An honest edge whose round trips must go on, and what is behind the wall
+    must stay as it was."""
+
+    def __init__(self, fleet):
+        self.fleet = fleet
+        self.asker = fleet.asker()
+
+    def __enter__(self):
+        self.asker.start()
+        self.asker.wait_trips()
+        self._before = self.fleet.server.resident_bytes()
+        self._connections = self.fleet.server.descriptors()
+        return self
+
+    def assert_well(self):
+        """Nothing spins, fattens or has died, and the edge is served."""
+        fleet = self.fleet
+        self.asker.wait_trips()
+        worst = max(x["worst_us"] for x in self.asker.reports())
+        assert worst / 1e6 < WORST_TRIP_S
+        for process in (fleet.server, fleet.collector_wall):
+            process.assert_runs()
+            assert_idle(process.pid)
+        # Nothing of all that has reached BASP.
+        assert fleet.server.descriptors() == self._connections
+        growth = fleet.server.resident_bytes() - self._before
+        assert growth < SERVER_GROWTH_BYTES
+        assert fleet.collector_wall.peak_bytes() < WALL_PEAK_BYTES
+
+    def __exit__(self, *_):
+        self.asker.stop()
+
+
+@pytest.fixture(scope="module")
+def fleet():
+    with Fleet() as made:
+        yield made
+
+
+@pytest.fixture
+def watch(fleet):
+    with Watch(fleet) as watching:
+        yield watching
+
+
+def connect(fleet, source):
+    """A connection to the wall from an address of the strangers'."""
+    target = (fleet.collector.address, WALL_PORT)
+    return socket.create_connection(target, 10, (source, 0))
+
+
+@contextlib.contextmanager
+def connections(fleet, count):
+    """So many, each from an address of its own."""
+    with contextlib.ExitStack() as stack:
+        yield [
+            stack.enter_context(connect(fleet, stranger.source(number)))
+            for number in range(count)
+        ]
+
+
+def assert_a_new_edge_gets_in(fleet):
+    with Asker(fleet.edges[0], fleet.work, "new") as asker:
+        asker.wait_trips()
+
+
+def wait_gone(fleet, watch):
+    """Waits until the wall has nobody left but the edge."""
+    # A listener, the edge and its way to BASP, and what a process has anyway.
+    few = 16
+    wall = fleet.collector_wall
+    wait_until(
+        lambda: f"{wall.descriptors()} descriptors become few",
+        lambda: wall.descriptors() < few,
+        GIVES_UP_TIMEOUT_S,
+    )
+    watch.asker.wait_trips()
+
+
+# -- that there is something to fear ---------------------------------------------
+
+
+def test_one_header_ends_a_node_that_strangers_can_reach(fleet):
+    """Why there is a wall: if this fails, CAF has changed, and the wall may be
+    looked at anew."""
+    host = fleet.bridge.host("unprotected")
+    with Server(host, fleet.work) as server:
+        program = "import socket, sys; s = socket.create_connection("
+        program += f"('127.0.0.1', {BASP_PORT}), 10);"
+        program += "s.sendall(bytes.fromhex(sys.argv[1])); s.recv(100)"
+        host.run(
+            ["/usr/bin/python3", "-c", program, stranger.KILLER.hex()],
+            WALL_USER,
+        )
+        assert server.process.wait(10) == -signal.SIGSEGV
+
+
+# -- what they can do from outside -----------------------------------------------
+
+
+def test_silent_connections_cost_nobody_anything(fleet, watch):
+    with connections(fleet, SILENT):
+        watch.assert_well()
+        assert_a_new_edge_gets_in(fleet)
+        # It is the wall that ends them, not they.
+        wait_gone(fleet, watch)
+
+
+def test_slow_handshakes_cost_nobody_anything(fleet, watch):
+    hello = stranger.client_hello()
+    with connections(fleet, SLOW) as slow:
+        for byte in hello[:16]:
+            for connection in slow:
+                connection.send(bytes([byte]))
+            watch.asker.wait_trips(1)
+        watch.assert_well()
+        assert_a_new_edge_gets_in(fleet)
+        # They go on, each with as much as it dares, until the wall has enough.
+        wait_gone(fleet, watch)
+
+
+def test_one_address_gets_few_connections(fleet, watch):
+    before = fleet.collector_wall.descriptors()
+    refused = 0
+    with contextlib.ExitStack() as stack:
+        for _ in range(4 * PER_ADDRESS):
+            connection = stack.enter_context(socket.socket())
+            connection.bind(("10.78.251.1", 0))
+            # Those beyond the rate are dropped: they get no answer at all.
+            connection.settimeout(0.02)
+            target = (fleet.collector.address, WALL_PORT)
+            refused += connection.connect_ex(target) != 0
+        assert refused >= 3 * PER_ADDRESS
+        assert fleet.collector_wall.descriptors() <= before + PER_ADDRESS
+        assert_a_new_edge_gets_in(fleet)
+    wait_gone(fleet, watch)
+
+
+def test_what_follows_a_handshake_without_certificate_is_not_read(fleet, watch):
+    """In TLS 1.3 a client is done before it is judged, and may send at once."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    for number in range(HANDSHAKES):
+        plain = connect(fleet, stranger.source(number))
+        with plain, context.wrap_socket(plain) as tls:
+            with contextlib.suppress(ssl.SSLError, ConnectionError):
+                tls.sendall(stranger.KILLER)
+                assert tls.recv(1) == b""
+    watch.assert_well()
+
+
+def test_strings_that_nobody_expects(fleet, watch):
+    program = pathlib.Path(stranger.__file__)
+    target = [fleet.collector.address, str(WALL_PORT)]
+    done = subprocess.run(
+        [program, *target, str(STRINGS), "1"],
+        capture_output=True,
+        timeout=STRINGS_TIMEOUT_S,
+        check=True,
+    )
+    taken = json.loads(done.stdout)
+    # Some are refused before they have been sent as a whole.
+    assert all(count > STRINGS / 5 for count in taken.values()), taken
+    watch.assert_well()
+    assert_a_new_edge_gets_in(fleet)
+    wait_gone(fleet, watch)
+
+
+@pytest.fixture
+def small_wall(fleet):
+    """The collector's wall with few descriptors, for one test."""
+    wall = fleet.collector_wall
+    for limit in (FEW_DESCRIPTORS, wall.descriptors_limit):
+        wall.stop()
+        wall.descriptors_limit = limit
+        wall.start()
+        if limit == FEW_DESCRIPTORS:
+            yield wall
+
+
+def test_a_wall_without_room_keeps_who_is_there(fleet, small_wall):
+    """All descriptors are used up: nobody new gets in, and nothing else
+    happens, until the wall has given the silent ones up."""
+    with Watch(fleet) as watch, connections(fleet, 2 * FEW_DESCRIPTORS):
+        small_wall.wait_logged("too many clients")
+        watch.assert_well()
+        wait_gone(fleet, watch)
+        assert_a_new_edge_gets_in(fleet)
