@@ -52,18 +52,19 @@ public:
     return x;
   }
 
-  void section(std::string_view key, const item_body& body) override {
+  void section(std::string_view key, const section_body& body) override {
     describer inner{out_, path(key) + '.'};
     body(inner);
   }
 
-  void list(std::string_view key, const list_rule&,
+  void list(std::string_view key, const list_rule&, std::size_t size,
             const item_body& item) override {
     describer inner{out_, path(key) + "[]."};
-    item(inner);
+    item(size, inner);
   }
 
   void named(std::string_view key, const list_rule&,
+             const std::vector<std::string>&,
              const named_item_body& item) override {
     describer inner{out_, path(key) + ".*."};
     item("*", inner);

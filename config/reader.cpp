@@ -116,7 +116,7 @@ public:
              std::size_t max_items, text_rule each) override {
     auto list = find(key);
     if (!list || !is_kind(*list, path(key), kind::sequence, "a list")
-        || !has_room(*list, path(key), {max_items, {}}))
+        || !has_room(*list, path(key), max_items))
       return;
     for (const auto& item : list->entries) {
       const auto item_path = indexed(key, x.size());
@@ -147,7 +147,7 @@ public:
     return x;
   }
 
-  void section(std::string_view key, const item_body& body) override {
+  void section(std::string_view key, const section_body& body) override {
     auto value = find(key);
     // An empty section is what is left when all its keys are commented out.
     if (!value || value->type == kind::null)
@@ -156,28 +156,32 @@ public:
       read_mapping(path(key), *value, body);
   }
 
-  void list(std::string_view key, const list_rule& rule,
+  void list(std::string_view key, const list_rule& rule, std::size_t size,
             const item_body& item) override {
     auto list = find_required(key, kind::sequence, "a list");
-    if (!list || !has_room(*list, path(key), rule))
+    if (!list || !has_room(*list, path(key), rule.max_items))
       return;
     std::size_t index = 0;
     for (const auto& entry : list->entries) {
-      const auto item_path = indexed(key, index++);
+      const auto item_path = indexed(key, index);
+      const auto body = [&item, place = size + index++](schema_visitor& v) {
+        item(place, v);
+      };
       note_line(item_path, entry.line);
       if (!rule.shorthand.empty() && entry.value.type == kind::scalar)
-        read_shorthand(item_path, entry.value, rule.shorthand, item);
+        read_shorthand(item_path, entry.value, rule.shorthand, body);
       else if (is_kind(entry.value, item_path, kind::mapping, "a mapping"))
-        read_mapping(item_path, entry.value, item);
+        read_mapping(item_path, entry.value, body);
       else
-        skip_item(item);
+        skip_item(body);
     }
   }
 
   void named(std::string_view key, const list_rule& rule,
+             const std::vector<std::string>&,
              const named_item_body& item) override {
     auto mapping = find_required(key, kind::mapping, "a mapping");
-    if (!mapping || !has_room(*mapping, path(key), rule))
+    if (!mapping || !has_room(*mapping, path(key), rule.max_items))
       return;
     // Finds duplicate names.
     reader names{out_, path(key), *mapping};
@@ -239,7 +243,7 @@ private:
   }
 
   void read_mapping(const std::string& path, const yaml_value& value,
-                    const item_body& body) {
+                    const section_body& body) {
     reader inner{out_, path, value};
     body(inner);
     inner.finish();
@@ -247,7 +251,7 @@ private:
 
   // Reads `veth0` as if it were `{match: veth0}`.
   void read_shorthand(const std::string& path, const yaml_value& scalar,
-                      std::string_view key, const item_body& body) {
+                      std::string_view key, const section_body& body) {
     yaml_value mapping;
     mapping.type = kind::mapping;
     mapping.line = scalar.line;
@@ -259,7 +263,7 @@ private:
 
   // Lets the schema make an item of defaults in the place of one that cannot
   // be read, so that the indices of the others stay those of the file.
-  static void skip_item(const item_body& body) {
+  static void skip_item(const section_body& body) {
     findings ignored;
     yaml_value nothing;
     reader inner{ignored, "", nothing};
@@ -324,12 +328,12 @@ private:
   }
 
   bool has_room(const yaml_value& x, const std::string& path,
-                const list_rule& rule) {
-    if (x.entries.size() <= rule.max_items)
+                std::size_t max_items) {
+    if (x.entries.size() <= max_items)
       return true;
     out_.add(path, x.line,
              "has " + std::to_string(x.entries.size())
-               + " entries: must be at most " + std::to_string(rule.max_items));
+               + " entries: must be at most " + std::to_string(max_items));
     return false;
   }
 

@@ -1,5 +1,6 @@
 #include "config/schema.hpp"
 
+#include <algorithm>
 #include <chrono>
 
 namespace edgecap::config {
@@ -73,6 +74,32 @@ void duration(schema_visitor& v, std::string_view key, std::chrono::seconds& x,
   x = std::chrono::seconds{static_cast<std::int64_t>(value / second)};
 }
 
+// -- items
+// -----------------------------------------------------------------------
+
+template <class T>
+T& item_at(std::vector<T>& items, std::size_t index) {
+  return index < items.size() ? items[index] : items.emplace_back();
+}
+
+system_settings& system_of(std::vector<system_settings>& systems,
+                           const std::string& name) {
+  const auto found
+    = std::find_if(systems.begin(), systems.end(),
+                   [&](const auto& x) { return x.name == name; });
+  if (found != systems.end())
+    return *found;
+  systems.push_back({name, {}});
+  return systems.back();
+}
+
+std::vector<std::string> names_of(const std::vector<system_settings>& systems) {
+  std::vector<std::string> result;
+  for (const auto& x : systems)
+    result.push_back(x.name);
+  return result;
+}
+
 // -- sections
 // --------------------------------------------------------------------
 
@@ -91,10 +118,11 @@ void visit(schema_visitor& v, node_settings& x) {
 void visit(schema_visitor& v, credential_settings& x) {
   std::string token_hash;
   std::string key_hash;
+  (x.email.empty() ? token_hash : key_hash) = x.secret_hash;
   v.text("name", x.name, {64, presence::required});
-  v.text("token_hash", token_hash, {128});
+  v.text("token_hash", token_hash, {128, presence::optional, true});
   v.text("email", x.email, {254});
-  v.text("key_hash", key_hash, {128});
+  v.text("key_hash", key_hash, {128, presence::optional, true});
   v.word_set("rights", {{"read", &x.allowed.read},
                         {"write", &x.allowed.write},
                         {"download", &x.allowed.download}});
@@ -114,9 +142,10 @@ void visit(schema_visitor& v, account_settings& x) {
   v.text("name", x.name, {128});
   bytes(v, "max_size", x.max_bytes, 0, pib);
   count(v, "max_jobs", x.max_jobs, 0, max_count);
-  v.list("credentials", {max_credentials, {}}, [&](schema_visitor& item) {
-    visit(item, x.credentials.emplace_back());
-  });
+  v.list("credentials", {max_credentials, {}, "name"}, x.credentials.size(),
+         [&](std::size_t i, schema_visitor& item) {
+           visit(item, item_at(x.credentials, i));
+         });
 }
 
 void visit(schema_visitor& v, interface_settings& x) {
@@ -127,9 +156,10 @@ void visit(schema_visitor& v, interface_settings& x) {
 }
 
 void visit(schema_visitor& v, system_settings& x) {
-  v.list("interfaces", {max_interfaces, "match"}, [&](schema_visitor& item) {
-    visit(item, x.interfaces.emplace_back());
-  });
+  v.list("interfaces", {max_interfaces, "match", {}}, x.interfaces.size(),
+         [&](std::size_t i, schema_visitor& item) {
+           visit(item, item_at(x.interfaces, i));
+         });
 }
 
 void visit(schema_visitor& v, capture_settings& x) {
@@ -220,12 +250,13 @@ void visit(schema_visitor& v, log_settings& x) {
 void visit(schema_visitor& v, settings& x) {
   v.section("listen", [&](schema_visitor& s) { visit(s, x.listen); });
   v.section("node", [&](schema_visitor& s) { visit(s, x.node); });
-  v.list("accounts", {max_accounts, {}},
-         [&](schema_visitor& item) { visit(item, x.accounts.emplace_back()); });
-  v.named("systems", {max_systems, {}},
+  v.list("accounts", {max_accounts, {}, "id"}, x.accounts.size(),
+         [&](std::size_t i, schema_visitor& item) {
+           visit(item, item_at(x.accounts, i));
+         });
+  v.named("systems", {max_systems, {}, {}}, names_of(x.systems),
           [&](const std::string& name, schema_visitor& item) {
-            x.systems.push_back({name, {}});
-            visit(item, x.systems.back());
+            visit(item, system_of(x.systems, name));
           });
   v.section("capture", [&](schema_visitor& s) { visit(s, x.capture); });
   v.section("limits", [&](schema_visitor& s) { visit(s, x.limits); });

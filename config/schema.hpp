@@ -23,6 +23,7 @@ enum class presence { optional, required };
 struct text_rule {
   std::size_t max_bytes = 64;
   presence needed = presence::optional;
+  bool is_secret = false; ///< Not to be shown to anybody, not even as a hash.
 };
 
 /// What a list or a mapping with free keys may hold. At least one item.
@@ -31,13 +32,18 @@ struct list_rule {
   /// If not empty, an item may be a text: the value of this key, the others
   /// at their defaults.
   std::string_view shorthand;
+  /// If not empty, an item is known by the value of this key, which is a text
+  /// and unique; if empty, by its place.
+  std::string_view identity;
 };
 
 /// Is shown every key of one mapping, in order, with the variable that it sets.
-/// Variables hold their defaults when shown.
 class schema_visitor {
 public:
-  using item_body = std::function<void(schema_visitor&)>;
+  using section_body = std::function<void(schema_visitor&)>;
+  /// Shows the item at a place; one behind the last makes it, with defaults.
+  using item_body = std::function<void(std::size_t, schema_visitor&)>;
+  /// Shows the item of a name; one that is not there is made, with defaults.
   using named_item_body
     = std::function<void(const std::string&, schema_visitor&)>;
 
@@ -71,16 +77,17 @@ public:
     = 0;
 
   /// A mapping with keys of its own; optional, as all its keys are.
-  virtual void section(std::string_view key, const item_body& body) = 0;
+  virtual void section(std::string_view key, const section_body& body) = 0;
 
-  /// A list of mappings, at least one; `item` runs once for each. Required.
+  /// A list of mappings, at least one, of which `size` are there. Required.
   virtual void list(std::string_view key, const list_rule& rule,
-                    const item_body& item)
+                    std::size_t size, const item_body& item)
     = 0;
 
   /// A mapping from names that the operator chooses to mappings, at least
-  /// one; `item` runs once for each. Required.
+  /// one, of which those of `names` are there. Required.
   virtual void named(std::string_view key, const list_rule& rule,
+                     const std::vector<std::string>& names,
                      const named_item_body& item)
     = 0;
 
