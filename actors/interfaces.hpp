@@ -19,6 +19,8 @@ using rate_limiter_actor = caf::typed_actor<
   // Takes over what accounts spent of `allowance::collect` before a restart,
   // oldest first.
   caf::reacts_to<atom::resume, std::vector<spent_allowance>>,
+  // Grants these allowances from now on; what is used up counts against them.
+  caf::replies_to<atom::limits, rate_limiter_options>::with<caf::ok_atom>,
   // INTERNAL: Forgets accounts that are at full allowance again.
   caf::reacts_to<atom::tick>>;
 
@@ -69,13 +71,14 @@ using storage_actor = caf::typed_actor<
   // its end, even if whoever wanted it has given up waiting; before, in the
   // order of messages, it has answered whatever was asked of that job.
   caf::reacts_to<atom::expired, expiry_sink_actor>,
-  // Keeps to these limits from now on. What runs or is stored beyond them ends
-  // or goes as if they had always been so.
+  // Keeps to these limits from now on, retention at once. What runs or is
+  // stored beyond them ends or goes as if they had always been so.
   caf::replies_to<atom::limits, storage_limits>::with<caf::ok_atom>,
   // INTERNAL: Goes on with the oldest unfinished seal, one slice.
   caf::reacts_to<atom::work>,
-  // INTERNAL: Applies retention.
-  caf::reacts_to<atom::sweep>,
+  // INTERNAL: Applies retention, unless limits have changed since: the number
+  // says how often they had.
+  caf::reacts_to<atom::sweep, std::uint64_t>,
   // INTERNAL: Looks whether its directory is back, or can be made anew.
   caf::reacts_to<atom::renew>>;
 
@@ -150,6 +153,8 @@ using job_registry_actor = expiry_sink_actor::extend<
                   follower_ptr>::with<caf::ok_atom>,
   // Returns totals and what runs.
   caf::replies_to<atom::stats>::with<engine_stats>,
+  // Keeps to these limits from now on; what runs goes on as it began.
+  caf::replies_to<atom::limits, registry_limits>::with<caf::ok_atom>,
   // Refuses new jobs, stops the running ones, answers when all are terminal.
   caf::replies_to<atom::shutdown>::with<caf::ok_atom>,
   // From a JOB: what is so now.

@@ -42,6 +42,10 @@ caf::error shutting_down_error() {
   return make_error(errc::shutting_down, "edgecap is shutting down");
 }
 
+caf::error bad(const char* text) {
+  return make_error(errc::invalid_options, std::string{"registry: "} + text);
+}
+
 caf::error key_reused() {
   return make_error(errc::key_reused,
                     "the idempotency key belongs to another request of this "
@@ -50,14 +54,20 @@ caf::error key_reused() {
 
 } // namespace
 
+caf::error validate(const registry_limits& limits) {
+  if (limits.running_jobs == 0)
+    return bad("no running jobs allowed");
+  if (limits.max_followers == 0)
+    return bad("no followers allowed");
+  return caf::none;
+}
+
 caf::error validate(const job_registry_options& options) {
-  const auto bad = [](const char* text) {
-    return make_error(errc::invalid_options, std::string{"registry: "} + text);
-  };
   if (options.systems.empty())
     return bad("no systems");
-  if (options.running_jobs == 0)
-    return bad("no running jobs allowed");
+  if (auto err = validate(
+        registry_limits{options.running_jobs, options.job.max_followers}))
+    return err;
   if (!options.make_id)
     return bad("no source of ids");
   return validate(options.job);
@@ -91,6 +101,15 @@ void job_registry_state::init(job_registry_options opts,
                               job_registry_peers handles) {
   options = std::move(opts);
   peers = std::move(handles);
+}
+
+caf::result<caf::ok_atom>
+job_registry_state::set_limits(const registry_limits& limits) {
+  if (auto err = validate(limits))
+    return err;
+  options.running_jobs = limits.running_jobs;
+  options.job.max_followers = limits.max_followers;
+  return caf::ok_atom_v;
 }
 
 caf::result<caf::ok_atom> job_registry_state::resume() {
@@ -613,6 +632,9 @@ job_registry(job_registry_actor::stateful_pointer<job_registry_state> self,
       return self->state.follow(account, id, std::move(who));
     },
     [self](atom::stats) { return self->state.stats(); },
+    [self](atom::limits, const registry_limits& limits) {
+      return self->state.set_limits(limits);
+    },
     [self](atom::shutdown) { return self->state.shutdown(); },
     [self](atom::progress, job_record& record) {
       const auto i = self->state.running.find(record.id);

@@ -35,6 +35,9 @@ struct job_registry_options {
   std::function<std::string()> make_id;
 };
 
+/// Says what is wrong with the limits, if anything.
+caf::error validate(const registry_limits& limits);
+
 /// Says what is wrong with the options, if anything.
 caf::error validate(const job_registry_options& options);
 
@@ -86,6 +89,9 @@ struct job_registry_state {
   ~job_registry_state();
 
   void init(job_registry_options opts, job_registry_peers handles);
+
+  /// Keeps to other limits from now on.
+  caf::result<caf::ok_atom> set_limits(const registry_limits& limits);
 
   /// Takes up what storage has of an earlier process.
   caf::result<caf::ok_atom> resume();

@@ -1,9 +1,11 @@
 #pragma once
 
+#include "actors/allowances.hpp"
 #include "actors/errors.hpp"
 #include "actors/follower.hpp"
 #include "actors/inspect_optional.hpp"
 #include "actors/job_types.hpp"
+#include "actors/registry_limits.hpp"
 #include "actors/storage_limits.hpp"
 #include "capture/packet_batch.hpp"
 
@@ -145,6 +147,8 @@ CAF_BEGIN_TYPE_ID_BLOCK(edgecap, caf::first_custom_type_id)
   CAF_ADD_TYPE_ID(edgecap, (edgecap::job_record))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::job_spec))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::list_query))
+  CAF_ADD_TYPE_ID(edgecap, (edgecap::rate_limiter_options))
+  CAF_ADD_TYPE_ID(edgecap, (edgecap::registry_limits))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::resumption))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::sampler_spec))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::savefile_format))
@@ -154,7 +158,11 @@ CAF_BEGIN_TYPE_ID_BLOCK(edgecap, caf::first_custom_type_id)
   CAF_ADD_TYPE_ID(edgecap, (std::vector<edgecap::job_record>))
   CAF_ADD_TYPE_ID(edgecap, (std::vector<edgecap::spent_allowance>))
 
-  // -- atoms: what clients of the engine ask (at most 10 characters) ----------
+  // -- atoms: whoever runs the engine (at most 10 characters) -----------------
+
+  CAF_ADD_ATOM(edgecap, edgecap::atom, limits, "limits")
+
+  // -- atoms: what clients of the engine ask ----------------------------------
 
   CAF_ADD_ATOM(edgecap, edgecap::atom, create, "create")
   CAF_ADD_ATOM(edgecap, edgecap::atom, get, "get")
@@ -194,7 +202,6 @@ CAF_BEGIN_TYPE_ID_BLOCK(edgecap, caf::first_custom_type_id)
   CAF_ADD_ATOM(edgecap, edgecap::atom, resume, "resume")
   CAF_ADD_ATOM(edgecap, edgecap::atom, work, "work")
   CAF_ADD_ATOM(edgecap, edgecap::atom, sweep, "sweep")
-  CAF_ADD_ATOM(edgecap, edgecap::atom, limits, "limits")
   CAF_ADD_ATOM(edgecap, edgecap::atom, renew, "renew")
   CAF_ADD_ATOM(edgecap, edgecap::atom, expired, "expired")
 

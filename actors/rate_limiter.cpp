@@ -44,6 +44,14 @@ void rate_limiter_state::init(const rate_limiter_options& opts) {
   options = opts;
 }
 
+caf::result<caf::ok_atom>
+rate_limiter_state::set_limits(const rate_limiter_options& opts) {
+  if (auto err = validate(opts))
+    return err;
+  options = opts;
+  return caf::ok_atom_v;
+}
+
 admission rate_limiter_state::acquire(const std::string& account,
                                       allowance kind) {
   const auto& opts = options_of(kind);
@@ -60,9 +68,11 @@ admission rate_limiter_state::acquire(const std::string& account,
     result.remaining = opts.limit - static_cast<std::uint32_t>(used.size());
     return result;
   }
+  // The one whose end makes room: not the oldest if the limit was higher.
+  const auto& next = used[used.size() - opts.limit];
   // Rounded up, so that whoever waits exactly this long is admitted.
   const auto wait
-    = std::chrono::ceil<std::chrono::milliseconds>(used.front() + length - now);
+    = std::chrono::ceil<std::chrono::milliseconds>(next + length - now);
   result.retry_after_ms = static_cast<std::uint64_t>(wait.count());
   return result;
 }
@@ -135,6 +145,9 @@ rate_limiter(rate_limiter_actor::stateful_pointer<rate_limiter_state> self,
     },
     [self](atom::resume, const std::vector<spent_allowance>& collects) {
       self->state.resume(collects);
+    },
+    [self](atom::limits, const rate_limiter_options& limits) {
+      return self->state.set_limits(limits);
     },
     [self](atom::tick) {
       self->state.forget_idle();

@@ -1,29 +1,18 @@
 #pragma once
 
+#include "actors/allowances.hpp"
 #include "actors/interfaces.hpp"
 
 #include <caf/error.hpp>
 #include <caf/typed_event_based_actor.hpp>
 
 #include <chrono>
-#include <cstdint>
 #include <deque>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
 namespace edgecap {
-
-/// So many operations in any window of so many seconds.
-struct allowance_options {
-  std::uint32_t limit = 1;     ///< >= 1.
-  std::uint32_t window_s = 60; ///< >= 1.
-};
-
-struct rate_limiter_options {
-  allowance_options collect{1, 60};
-  allowance_options general{1200, 300};
-};
 
 /// Says what is wrong with the options, if anything.
 caf::error validate(const rate_limiter_options& options);
@@ -43,6 +32,10 @@ struct rate_limiter_state {
   explicit rate_limiter_state(rate_limiter_actor::pointer self);
 
   void init(const rate_limiter_options& options);
+
+  /// Grants other allowances from now on. What accounts have used counts
+  /// against these, as far as it is remembered.
+  caf::result<caf::ok_atom> set_limits(const rate_limiter_options& options);
 
   // -- operations -------------------------------------------------------------
 

@@ -134,6 +134,8 @@ caf::error validate(const storage_limits& limits) {
     return bad("download_hold is negative");
   if (limits.key_lifetime <= zero)
     return bad("key_lifetime is not positive");
+  if (limits.collect_window <= zero)
+    return bad("collect_window is not positive");
   if (limits.sweep_interval <= zero)
     return bad("sweep_interval is not positive");
   return caf::none;
@@ -144,8 +146,6 @@ caf::error validate(const storage_options& options) {
     return bad("no directory");
   if (auto err = validate(static_cast<const storage_limits&>(options)))
     return err;
-  if (options.collect_window <= std::chrono::seconds{0})
-    return bad("collect_window is not positive");
   if (options.seal_slice_bytes == 0)
     return bad("seal_slice_bytes is 0");
   if (options.max_open_runs == 0)
@@ -190,7 +190,7 @@ caf::error storage_state::init(storage_options opts) {
   resumable = std::move(report->resumed);
   if (const auto space = room.check_space("start", self->clock().now()); !space)
     log_event{"storage-full"}.with("error", space.error().message).warn();
-  self->send(self, atom::sweep_v);
+  self->send(self, atom::sweep_v, sweep_round);
   return caf::none;
 }
 
@@ -493,9 +493,11 @@ caf::result<storage_stats> storage_state::stats() {
 
 // -- upkeep -------------------------------------------------------------------
 
-void storage_state::sweep() {
+void storage_state::sweep(std::uint64_t round) {
+  if (round != sweep_round)
+    return;
   if (check_home(true)) {
-    self->delayed_send(self, options.sweep_interval, atom::sweep_v);
+    self->delayed_send(self, options.sweep_interval, atom::sweep_v, round);
     return;
   }
   retry_unresolved();
@@ -517,9 +519,9 @@ void storage_state::sweep() {
   // not spin.
   if (removed_jobs != removed_before || keys == sweep_step_keys
       || collects == sweep_step_collects)
-    self->send(self, atom::sweep_v);
+    self->send(self, atom::sweep_v, round);
   else
-    self->delayed_send(self, options.sweep_interval, atom::sweep_v);
+    self->delayed_send(self, options.sweep_interval, atom::sweep_v, round);
 }
 
 void storage_state::remove(const std::string& id) {
@@ -549,6 +551,7 @@ caf::result<caf::ok_atom> storage_state::set_limits(storage_limits limits) {
   static_cast<storage_limits&>(options) = limits;
   parts.min_free_bytes = limits.min_free_bytes;
   room.set_limits(std::move(limits));
+  self->send(self, atom::sweep_v, ++sweep_round);
   return caf::ok_atom_v;
 }
 
@@ -759,7 +762,7 @@ storage(storage_actor::stateful_pointer<storage_state> self,
       return self->state.set_limits(std::move(limits));
     },
     [self](atom::work) { self->state.seal_slice(); },
-    [self](atom::sweep) { self->state.sweep(); },
+    [self](atom::sweep, std::uint64_t round) { self->state.sweep(round); },
     [self](atom::renew) { self->state.look_for_directory(); },
   };
 }

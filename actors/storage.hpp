@@ -34,8 +34,6 @@ struct storage_options : storage_limits {
   bool pcapng = true;
   /// Of the classic savefile's time stamps.
   capture::time_precision precision = capture::time_precision::nanoseconds;
-  /// How long a job counts against its account's allowance; > 0.
-  std::chrono::seconds collect_window{60};
   /// Space that is held for the ends of jobs and for deletes on a full disk; 0
   /// for none.
   std::uint64_t reserve_bytes = 0;
@@ -128,8 +126,9 @@ struct storage_state {
 
   // -- upkeep -----------------------------------------------------------------
 
-  /// Does one bounded step of retention, and sees to the next.
-  void sweep();
+  /// Does one bounded step of retention, and sees to the next. Of two that
+  /// would go on side by side, the one that began before `set_limits` ends.
+  void sweep(std::uint64_t round);
 
   /// Looks whether the directory is back, and makes it anew if not.
   void look_for_directory();
@@ -158,6 +157,7 @@ struct storage_state {
   /// Jobs of an earlier process that nobody has taken up yet.
   std::vector<job_record> resumable;
   std::uint64_t removed_jobs = 0; ///< By retention.
+  std::uint64_t sweep_round = 0;  ///< Counts changes of the limits.
   expiry_sink_actor expiry_sink;  ///< Null until somebody wants to know.
 
   static inline const char* name = "storage";

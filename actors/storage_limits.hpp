@@ -31,6 +31,8 @@ struct storage_limits {
   std::chrono::seconds download_hold{3600};
   /// How long an idempotency key leads to its job, since its creation; > 0.
   std::chrono::seconds key_lifetime{24 * 3600};
+  /// How long a job counts against its account's allowance; > 0.
+  std::chrono::seconds collect_window{60};
   /// Between two applications of retention; > 0.
   std::chrono::seconds sweep_interval{60};
   /// Of all accounts together.
@@ -50,7 +52,8 @@ template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, storage_limits& x) {
   return f(caf::meta::type_name("storage_limits"), x.min_free_bytes, x.max_age,
            x.max_bytes, x.max_jobs, x.download_hold, x.key_lifetime,
-           x.sweep_interval, x.total, x.each_account, x.accounts);
+           x.collect_window, x.sweep_interval, x.total, x.each_account,
+           x.accounts);
 }
 
 } // namespace edgecap

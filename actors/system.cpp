@@ -30,6 +30,14 @@ void prepare(caf::actor_system_config& config, std::size_t threads) {
   config.add_message_types<caf::id_block::edgecap_handles>();
 }
 
+caf::error validate(const engine_limits& limits) {
+  if (auto err = validate(limits.limiter))
+    return err;
+  if (auto err = validate(limits.storage))
+    return err;
+  return validate(limits.registry);
+}
+
 caf::actor spawn_guardian(caf::actor_system& system, loss_handler on_loss,
                           const rate_limiter_actor& limiter,
                           const storage_actor& storage, const node_actor& node,
@@ -92,6 +100,27 @@ caf::error engine::wait_for_storage(std::chrono::milliseconds patience) {
   if (failure == caf::sec::request_receiver_down)
     self->receive([&](const caf::down_msg& down) { failure = down.reason; },
                   caf::after(patience) >> [] {});
+  return failure;
+}
+
+caf::error engine::set_limits(const engine_limits& limits,
+                              std::chrono::milliseconds patience) {
+  if (auto err = validate(limits))
+    return err;
+  caf::scoped_actor self{system_};
+  // All have their messages before the first answer is waited for.
+  auto limiter
+    = self->request(limiter_, patience, atom::limits_v, limits.limiter);
+  auto storage
+    = self->request(storage_, patience, atom::limits_v, limits.storage);
+  auto registry
+    = self->request(registry_, patience, atom::limits_v, limits.registry);
+  caf::error failure;
+  const auto kept = [](caf::ok_atom) {};
+  const auto failed = [&](caf::error& err) { failure = std::move(err); };
+  limiter.receive(kept, failed);
+  storage.receive(kept, failed);
+  registry.receive(kept, failed);
   return failure;
 }
 

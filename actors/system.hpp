@@ -32,6 +32,16 @@ struct engine_options {
   loss_handler on_loss;
 };
 
+/// What of them may change while the tree runs.
+struct engine_limits {
+  rate_limiter_options limiter;
+  storage_limits storage;
+  registry_limits registry;
+};
+
+/// Says what is wrong with the limits, if anything.
+caf::error validate(const engine_limits& limits);
+
 /// Watches over a tree that has started; to be ended before any part of it.
 caf::actor spawn_guardian(caf::actor_system& system, loss_handler on_loss,
                           const rate_limiter_actor& limiter,
@@ -56,6 +66,12 @@ public:
 
   engine(const engine&) = delete;
   engine& operator=(const engine&) = delete;
+
+  /// Has every actor keep to these limits from now on or, if one of them would
+  /// refuse, none. Returns when all do, or a timeout when one has not answered
+  /// within `patience`: it has the message and keeps to it when it goes on.
+  caf::error set_limits(const engine_limits& limits,
+                        std::chrono::milliseconds patience);
 
   /// Refuses new jobs and ends the running ones, with what they captured.
   /// Returns whether all were sealed within `patience`.

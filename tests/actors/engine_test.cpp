@@ -697,7 +697,7 @@ TEST_F(Engine, ForgetsAJobThatRetentionRemoves) {
   run();
   EXPECT_EQ(get(job.id).phase, job_phase::succeeded);
   disk->expiring = {job.id};
-  caf::anon_send(storage, atom::sweep_v);
+  caf::anon_send(storage, atom::sweep_v, std::uint64_t{0});
   run();
   EXPECT_EQ(failure_of(ask<job_record>(registry, atom::get_v,
                                        std::string{account}, job.id))

@@ -97,7 +97,12 @@ TEST_F(Messages, KeepTheRest) {
   limits.max_age = std::chrono::seconds{6};
   limits.accounts["a"] = {7, 8};
   EXPECT_EQ(round_trip(limits).max_age, limits.max_age);
+  limits.collect_window = std::chrono::seconds{9};
   EXPECT_EQ(round_trip(limits).accounts["a"].jobs, 8u);
+  EXPECT_EQ(round_trip(limits).collect_window, limits.collect_window);
+  EXPECT_EQ(round_trip(rate_limiter_options{{1, 2}, {3, 4}}).general.window_s,
+            4u);
+  EXPECT_EQ(round_trip(registry_limits{5, 6}).max_followers, 6u);
   EXPECT_EQ(round_trip(allowance::general), allowance::general);
   EXPECT_EQ(round_trip(savefile_format::pcapng), savefile_format::pcapng);
   engine_stats stats;

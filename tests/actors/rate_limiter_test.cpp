@@ -14,6 +14,10 @@ protected:
     return answer ? *answer : admission{};
   }
 
+  void set_limits(const rate_limiter_options& limits) {
+    EXPECT_TRUE(ask<caf::ok_atom>(aut, atom::limits_v, limits));
+  }
+
   void TearDown() override {
     aut = nullptr;
     actor_fixture::TearDown();
@@ -105,6 +109,67 @@ TEST_F(RateLimiter, ForgetsAccountsThatAreAtFullAllowance) {
   EXPECT_EQ(state.general.size(), 1u);
   advance(240s, 1s);
   EXPECT_EQ(state.general.size(), 0u);
+}
+
+// -- limits that change -------------------------------------------------------
+
+TEST_F(RateLimiter, CountsWhatWasUsedAgainstAHigherLimit) {
+  aut = spawn(rate_limiter, rate_limiter_options{{60, 300}, {1, 1}});
+  for (auto i = 0; i < 60; ++i)
+    EXPECT_TRUE(acquire().granted);
+  EXPECT_FALSE(acquire().granted);
+  set_limits({{100, 300}, {1, 1}});
+  EXPECT_EQ(acquire().remaining, 39u);
+  for (auto i = 1; i < 40; ++i)
+    EXPECT_TRUE(acquire().granted);
+  EXPECT_FALSE(acquire().granted);
+}
+
+TEST_F(RateLimiter, CountsWhatWasUsedAgainstALowerLimit) {
+  aut = spawn(rate_limiter, rate_limiter_options{{5, 60}, {1, 1}});
+  for (auto i = 0; i < 5; ++i) {
+    EXPECT_TRUE(acquire().granted);
+    advance(1s, 1s);
+  }
+  set_limits({{2, 60}, {1, 1}});
+  const auto refused = acquire();
+  EXPECT_FALSE(refused.granted);
+  EXPECT_EQ(refused.limit, 2u);
+  // Two of the five may still count: room comes when the fourth ends.
+  EXPECT_EQ(refused.retry_after_ms, 58000u);
+  advance(58s - 1ms, 1s);
+  EXPECT_FALSE(acquire().granted);
+  advance(1ms);
+  EXPECT_TRUE(acquire().granted);
+  EXPECT_EQ(acquire().retry_after_ms, 1000u);
+}
+
+TEST_F(RateLimiter, CountsOverAShorterWindow) {
+  aut = spawn(rate_limiter, rate_limiter_options{{1, 60}, {1, 1}});
+  acquire();
+  set_limits({{1, 10}, {1, 1}});
+  EXPECT_EQ(acquire().retry_after_ms, 10000u);
+  advance(10s, 1s);
+  EXPECT_TRUE(acquire().granted);
+}
+
+TEST_F(RateLimiter, CountsOverALongerWindow) {
+  aut = spawn(rate_limiter, rate_limiter_options{{1, 10}, {1, 1}});
+  acquire();
+  advance(5s, 1s);
+  set_limits({{1, 60}, {1, 1}});
+  EXPECT_EQ(acquire().retry_after_ms, 55000u);
+  advance(55s, 1s);
+  EXPECT_TRUE(acquire().granted);
+}
+
+TEST_F(RateLimiter, KeepsItsLimitsIfOthersAreImpossible) {
+  aut = spawn(rate_limiter, rate_limiter_options{{2, 60}, {1, 1}});
+  EXPECT_EQ(failure_of(ask<caf::ok_atom>(aut, atom::limits_v,
+                                         rate_limiter_options{{9, 60}, {0, 1}}))
+              .text,
+            "rate limiter: allowance general is out of range");
+  EXPECT_EQ(acquire().limit, 2u);
 }
 
 TEST_F(RateLimiter, RefusesImpossibleOptions) {

@@ -1759,10 +1759,45 @@ TEST_F(StorageTest, KeepsToLimitsThatChange) {
   limits.sweep_interval = std::chrono::seconds{5};
   limits.each_account.jobs = 2;
   ASSERT_TRUE(ask<caf::ok_atom>(aut, atom::limits_v, limits));
-  EXPECT_EQ(failure_of(try_insert(make_record(3))).code, errc::quota_reached);
-  advance(options.sweep_interval, std::chrono::seconds{10});
-  EXPECT_FALSE(known(1));
+  EXPECT_FALSE(known(1)) << "retention does not wait for its turn";
+  EXPECT_TRUE(known(2));
   insert(make_record(3));
+  EXPECT_EQ(failure_of(try_insert(make_record(4))).code, errc::quota_reached);
+}
+
+TEST_F(StorageTest, AppliesRetentionAsOftenAsTheLimitsSayNow) {
+  options.sweep_interval = std::chrono::hours{24};
+  start();
+  finished(1);
+  storage_limits limits = options;
+  limits.max_age = std::chrono::minutes{1};
+  limits.sweep_interval = std::chrono::seconds{5};
+  ASSERT_TRUE(ask<caf::ok_atom>(aut, atom::limits_v, limits));
+  EXPECT_TRUE(known(1));
+  advance(std::chrono::seconds{66}, std::chrono::seconds{1});
+  EXPECT_FALSE(known(1));
+}
+
+TEST_F(StorageTest, AppliesRetentionOnceHoweverOftenItsLimitsChanged) {
+  // Each application looks at the clock, and so often only.
+  const auto looks = std::make_shared<int>(0);
+  options.wall_clock = [this, looks] {
+    ++*looks;
+    return now();
+  };
+  start();
+  const auto looks_in_ten_rounds = [&] {
+    advance(options.sweep_interval, std::chrono::seconds{1});
+    *looks = 0;
+    advance(10 * options.sweep_interval, std::chrono::seconds{1});
+    return *looks;
+  };
+  const auto before = looks_in_ten_rounds();
+  EXPECT_GT(before, 0);
+  const storage_limits& limits = options;
+  for (auto i = 0; i < 20; ++i)
+    ASSERT_TRUE(ask<caf::ok_atom>(aut, atom::limits_v, limits));
+  EXPECT_EQ(looks_in_ten_rounds(), before);
 }
 
 // -- quotas -------------------------------------------------------------------

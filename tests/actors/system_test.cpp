@@ -76,6 +76,34 @@ TEST_F(System, StartsServesAndStops) {
   EXPECT_EQ(sys.registry().running(), 0u);
 }
 
+TEST_F(System, KeepsToLimitsThatChange) {
+  auto engine = engine::start(sys, options());
+  ASSERT_TRUE(engine);
+  auto& tree = **engine;
+  const auto granted = [&] {
+    caf::scoped_actor self{sys};
+    admission answer;
+    self
+      ->request(tree.limiter(), 10s, atom::acquire_v, std::string{"a"},
+                allowance::collect)
+      .receive([&](const admission& x) { answer = x; },
+               [](caf::error& err) { ADD_FAILURE() << describe(err).text; });
+    return answer.granted;
+  };
+  EXPECT_TRUE(granted());
+  engine_limits limits;
+  limits.storage.min_free_bytes = 0;
+  limits.limiter.collect = {2, 60};
+  limits.registry.running_jobs = 0;
+  EXPECT_EQ(describe(tree.set_limits(limits, 10s)).text,
+            "registry: no running jobs allowed");
+  EXPECT_FALSE(granted()) << "none has other limits if one would refuse them";
+  limits.registry.running_jobs = 1;
+  EXPECT_FALSE(tree.set_limits(limits, 10s));
+  EXPECT_TRUE(granted());
+  EXPECT_FALSE(granted());
+}
+
 TEST_F(System, SaysWhyStorageDoesNotStart) {
   auto bad = options();
   write_file(directory.path() / "captures", "a file, no directory");

@@ -38,6 +38,7 @@ fake_limiter(rate_limiter_actor::pointer self,
     },
     [](atom::refund, const std::string&, allowance) {},
     [](atom::resume, const std::vector<spent_allowance>&) {},
+    [](atom::limits, const rate_limiter_options&) { return caf::ok_atom_v; },
     [=](atom::tick) {
       for (auto& promise : st->promises)
         promise.deliver(admission{true, 10, 8, 60, 0});

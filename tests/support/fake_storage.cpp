@@ -173,7 +173,7 @@ storage_actor::behavior_type fake_storage(storage_actor::pointer self,
           promise.deliver(caf::ok_atom_v);
     },
     [sink](atom::expired, const expiry_sink_actor& who) { *sink = who; },
-    [self, st, sink](atom::sweep) {
+    [self, st, sink](atom::sweep, std::uint64_t) {
       for (const auto& id : std::exchange(st->expiring, {})) {
         st->records.erase(id);
         self->send(*sink, atom::expired_v, id);
