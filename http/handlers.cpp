@@ -95,7 +95,8 @@ tl::expected<bool, api_error> validate_only(const request& asked) {
 struct api::call {
   request asked;
   std::optional<reply> answer;
-  const credential* who = nullptr;
+  request_rules_ptr rules;         ///< Of the moment when it came in.
+  const credential* who = nullptr; ///< One of the rules'.
   allowance_state quota;
   audit_entry entry; ///< Logged with the answer if it has an action.
 
@@ -132,13 +133,11 @@ struct api::call {
   }
 };
 
-api::api(caf::actor_system& system, engine_handles engine, api_options options)
-  : engine_(system, std::move(engine), options.answer_timeout),
-    authenticator_(std::move(options.credentials)),
-    throttle_(std::move(options.auth)), limits_{std::move(options.systems),
-                                                options.max_time_limit_s,
-                                                options.max_packet_limit},
-    version_(options.version), metrics_(options.version),
+api::api(caf::actor_system& system, engine_handles engine,
+         const api_options& options)
+  : engine_(system, std::move(engine), options.answer_timeout), rules_(options),
+    throttle_(options.auth, options.auth_clock), version_(options.version),
+    metrics_(options.version),
     stream_buffer_bytes_(options.stream_buffer_bytes) {}
 
 // -- the way in ---------------------------------------------------------------
@@ -155,7 +154,7 @@ bool api::authenticate(call& x) {
     x.send(too_many_failures_response(wait), code::too_many_failures);
     return false;
   }
-  auto who = authenticator_.authenticate(x.asked);
+  auto who = x.rules->who.authenticate(x.asked);
   if (who) {
     x.who = *who;
     x.entry.credential = x.who->name;
@@ -187,6 +186,7 @@ void api::admit(const request& asked, reply answer, right needed,
                 std::string action, step next) {
   auto x = std::make_shared<call>();
   x->asked = asked;
+  x->rules = rules_.get();
   x->answer.emplace(std::move(answer));
   x->entry.action = std::move(action);
   x->entry.account_id = x->account();
@@ -257,7 +257,7 @@ void api::begin_capture(const call_ptr& x) {
   const auto key = parse_idempotency_key(x->asked);
   if (!key)
     errors.push_back(key.error());
-  auto wanted = parse_create_request(x->asked.body, limits_);
+  auto wanted = parse_create_request(x->asked.body, x->rules->limits);
   if (!wanted)
     errors.insert(errors.end(), wanted.error().begin(), wanted.error().end());
   if (only_validate && *only_validate)
@@ -513,6 +513,15 @@ void api::openapi(const request& asked, reply answer) {
 void api::observe(const std::string& method_name, const std::string& pattern,
                   int status, std::chrono::nanoseconds duration) {
   metrics_.observe(method_name, pattern, status, duration);
+}
+
+void api::set_rules(const api_rules& rules) {
+  rules_.set(rules);
+  throttle_.set_limits(rules.auth);
+}
+
+void api::count_reload(bool applied) {
+  metrics_.count_reload(applied);
 }
 
 void api::set_front_stats(std::function<front_stats()> source) {

@@ -1,14 +1,13 @@
 #pragma once
 
-#include "http/auth.hpp"
 #include "http/auth_throttle.hpp"
 #include "http/bridge.hpp"
-#include "http/create_request.hpp"
 #include "http/engine_errors.hpp"
 #include "http/front.hpp"
 #include "http/live_stream.hpp"
 #include "http/metrics.hpp"
 #include "http/page_cache.hpp"
+#include "http/request_rules.hpp"
 #include "http/server.hpp"
 
 #include <functional>
@@ -24,7 +23,8 @@ namespace edgecap::http {
 /// are under way keep it alive.
 class api : public std::enable_shared_from_this<api> {
 public:
-  api(caf::actor_system& system, engine_handles engine, api_options options);
+  api(caf::actor_system& system, engine_handles engine,
+      const api_options& options);
 
   // -- what an account may do -------------------------------------------------
 
@@ -55,6 +55,12 @@ public:
   void observe(const std::string& method_name, const std::string& pattern,
                int status, std::chrono::nanoseconds duration);
 
+  /// See `server::set_rules`.
+  void set_rules(const api_rules& rules);
+
+  /// See `server::count_reload`.
+  void count_reload(bool applied);
+
   /// Says where the frontend's figures come from; empty takes it back. When
   /// this returns, the former source is no longer in use.
   void set_front_stats(std::function<front_stats()> source);
@@ -78,9 +84,8 @@ private:
   void render(reply& answer, metrics_snapshot now);
 
   bridge engine_;
-  authenticator authenticator_;
+  current_rules rules_;
   auth_throttle throttle_;
-  create_limits limits_;
   std::string version_;
   metrics metrics_;
   std::size_t stream_buffer_bytes_;

@@ -233,6 +233,20 @@ public:
         .Register(registry);
   prometheus::Counter& stream_sent = streamed.Add({{"outcome", "sent"}});
   prometheus::Counter& stream_dropped = streamed.Add({{"outcome", "dropped"}});
+  prometheus::Family<prometheus::Counter>& reloads
+    = prometheus::BuildCounter()
+        .Name("edgecap_config_reloads_total")
+        .Help("Times that the configuration was read again, by what became of "
+              "it.")
+        .Register(registry);
+  prometheus::Counter& reloads_applied = reloads.Add({{"outcome", "applied"}});
+  prometheus::Counter& reloads_refused = reloads.Add({{"outcome", "refused"}});
+  prometheus::Gauge& configured
+    = prometheus::BuildGauge()
+        .Name("edgecap_config_last_success_timestamp_seconds")
+        .Help("When the configuration in force was read.")
+        .Register(registry)
+        .Add({});
   prometheus::Family<prometheus::Gauge>& build
     = prometheus::BuildGauge()
         .Name("edgecap_build_info")
@@ -249,6 +263,7 @@ private:
 
 metrics::metrics(const std::string& version) : impl_(std::make_unique<impl>()) {
   impl_->build.Add({{"version", version}}).Set(1);
+  impl_->configured.SetToCurrentTime();
 }
 
 metrics::~metrics() = default;
@@ -264,6 +279,15 @@ void metrics::observe(const std::string& method_name,
 void metrics::count_stream(std::uint64_t sent, std::uint64_t dropped) {
   impl_->stream_sent.Increment(static_cast<double>(sent));
   impl_->stream_dropped.Increment(static_cast<double>(dropped));
+}
+
+void metrics::count_reload(bool applied) {
+  if (!applied) {
+    impl_->reloads_refused.Increment();
+    return;
+  }
+  impl_->reloads_applied.Increment();
+  impl_->configured.SetToCurrentTime();
 }
 
 std::string metrics::render(const metrics_snapshot& now) const {

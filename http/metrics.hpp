@@ -30,6 +30,10 @@ public:
   /// being slow. Usable on any thread.
   void count_stream(std::uint64_t sent, std::uint64_t dropped);
 
+  /// Counts a configuration that was read again, and was applied or refused.
+  /// Usable on any thread.
+  void count_reload(bool applied);
+
   /// Counts one answered request; see `observer`.
   void observe(const std::string& method_name, const std::string& pattern,
                int status, std::chrono::nanoseconds duration);

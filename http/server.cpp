@@ -42,6 +42,14 @@ std::uint16_t server::port() const {
   return impl_->frontend.port();
 }
 
+void server::set_rules(const api_rules& rules) {
+  impl_->handlers->set_rules(rules);
+}
+
+void server::count_reload(bool applied) {
+  impl_->handlers->count_reload(applied);
+}
+
 bool server::drain(std::chrono::milliseconds patience) {
   return impl_->frontend.drain(patience);
 }

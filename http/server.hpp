@@ -26,16 +26,21 @@ struct credential {
   bool download = false;
 };
 
-/// What the API needs to know of the configuration.
-struct api_options {
+/// What decides on a request. May change while the API serves.
+struct api_rules {
   std::vector<credential> credentials;
   std::vector<std::string> systems; ///< Names that a request may give.
   std::uint32_t max_time_limit_s = 300;
   std::uint32_t max_packet_limit = 10000;
+  throttle_limits auth;
+};
+
+/// What the API needs to know of the configuration.
+struct api_options : api_rules {
   std::chrono::milliseconds answer_timeout{10000};
   /// Packets that may wait for the client of one stream.
   std::size_t stream_buffer_bytes = 4u << 20;
-  throttle_options auth;
+  auth_throttle::clock_function auth_clock = std::chrono::steady_clock::now;
   std::string version;
 };
 
@@ -55,6 +60,14 @@ public:
   ~server();
 
   std::uint16_t port() const;
+
+  /// Decides by other rules from now on: a request that comes in after this is
+  /// judged by them, one that was let in before goes on.
+  void set_rules(const api_rules& rules);
+
+  /// Counts a configuration that was read again; of one that was refused the
+  /// rules were not set.
+  void count_reload(bool applied);
 
   /// See `front::drain`.
   bool drain(std::chrono::milliseconds patience);

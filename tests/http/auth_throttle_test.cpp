@@ -18,7 +18,7 @@ const std::string client = "192.0.2.1";
 class AuthThrottleTest : public testing::Test {
 protected:
   auth_throttle make() {
-    return auth_throttle{{3, 60s, 5s, 4, [this] { return now; }}};
+    return auth_throttle{{3, 60s, 5s, 4}, [this] { return now; }};
   }
 
   std::chrono::steady_clock::time_point now{};
@@ -118,6 +118,44 @@ TEST_F(AuthThrottleTest, RemembersABoundedNumber) {
     throttle.failed("2001:db8:" + std::to_string(i % 10'000) + ":"
                     + std::to_string(i / 10'000) + "::");
   EXPECT_EQ(throttle.size(), 4u);
+}
+
+TEST_F(AuthThrottleTest, KeepsToLimitsThatChange) {
+  auto throttle = make();
+  throttle.failed(client);
+  throttle.set_limits({2, 60s, 5s, 4});
+  EXPECT_EQ(throttle.failed(client), 1s) << "what it did before counts";
+  throttle.set_limits({2, 10s, 5s, 4});
+  now += 1s + 10s;
+  EXPECT_EQ(throttle.failed(client), 0ms) << "it was forgotten sooner";
+}
+
+TEST_F(AuthThrottleTest, CutsBlocksToAShorterLimit) {
+  auto throttle = make();
+  for (const auto block : {0s, 0s, 1s, 2s, 4s}) {
+    EXPECT_EQ(throttle.failed(client), block);
+    now += block;
+  }
+  EXPECT_EQ(throttle.failed(client), 5s);
+  now += 1s;
+  throttle.set_limits({3, 60s, 2s, 4});
+  EXPECT_EQ(throttle.wait_of(client), 1s);
+  now += 1s;
+  EXPECT_EQ(throttle.wait_of(client), 0ms);
+  EXPECT_EQ(throttle.failed(client), 2s);
+}
+
+TEST_F(AuthThrottleTest, ForgetsBitByBitWhatIsBeyondALowerLimit) {
+  auto throttle = make();
+  for (auto i = 1; i <= 4; ++i)
+    throttle.failed("192.0.2." + std::to_string(i));
+  throttle.set_limits({3, 60s, 5s, 2});
+  EXPECT_EQ(throttle.size(), 4u);
+  throttle.failed("192.0.2.5");
+  EXPECT_EQ(throttle.size(), 3u);
+  throttle.failed("192.0.2.6");
+  throttle.failed("192.0.2.7");
+  EXPECT_EQ(throttle.size(), 2u);
 }
 
 TEST_F(AuthThrottleTest, TellsWhenToTryAgain) {

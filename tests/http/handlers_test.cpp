@@ -170,6 +170,7 @@ fake_registry(job_registry_actor::pointer self,
       return st->answer(self, "follow " + who + ' ' + id, caf::ok_atom{});
     },
     [=](atom::stats) { return st->answer(self, "stats", st->stats); },
+    [](atom::limits, const registry_limits&) { return caf::ok_atom_v; },
     [=](atom::shutdown) {
       return st->answer(self, "shutdown", caf::ok_atom{});
     },
@@ -190,6 +191,7 @@ fake_limiter(rate_limiter_actor::pointer self,
     },
     [](atom::refund, const std::string&, allowance) {},
     [](atom::resume, const std::vector<spent_allowance>&) {},
+    [](atom::limits, const rate_limiter_options&) { return caf::ok_atom_v; },
     [](atom::tick) {},
   };
 }
@@ -233,7 +235,7 @@ fake_disk(storage_actor::pointer self,
     [=](atom::stats) { return st->answer(self, "stats", st->stats); },
     [](atom::work) {},
     [](atom::expired, const expiry_sink_actor&) {},
-    [](atom::sweep) {},
+    [](atom::sweep, std::uint64_t) {},
   };
 }
 
@@ -261,6 +263,20 @@ const operation operations[] = {
 
 class HandlersTest : public test::actor_fixture {
 public:
+  static api_rules rules() {
+    api_rules result;
+    result.credentials
+      = {{account, "all", "", hash_secret("all"), true, true, true},
+         {account, "reader", "", hash_secret("read"), true, false, false},
+         {account, "writer", "", hash_secret("write"), false, true, false},
+         {account, "loader", "", hash_secret("download"), false, false, true},
+         {other_account, "stranger", "", hash_secret("stranger"), true, true,
+          true}};
+    result.systems = {"lab"};
+    result.auth.max_failures = guesses;
+    return result;
+  }
+
   HandlersTest() {
     engine->record.id = job_id;
     engine->record.spec.account_id = account;
@@ -271,17 +287,9 @@ public:
     limiter = spawn(fake_limiter, gate);
     storage = spawn(fake_disk, disk);
     api_options options;
-    options.credentials
-      = {{account, "all", "", hash_secret("all"), true, true, true},
-         {account, "reader", "", hash_secret("read"), true, false, false},
-         {account, "writer", "", hash_secret("write"), false, true, false},
-         {account, "loader", "", hash_secret("download"), false, false, true},
-         {other_account, "stranger", "", hash_secret("stranger"), true, true,
-          true}};
-    options.systems = {"lab"};
+    static_cast<api_rules&>(options) = rules();
     options.version = "1.2.3";
-    options.auth.max_failures = guesses;
-    options.auth.now = [this] { return time_of_guesses; };
+    options.auth_clock = [this] { return time_of_guesses; };
     aut = std::make_shared<api>(sys, engine_handles{registry, limiter, storage},
                                 std::move(options));
   }
@@ -363,6 +371,50 @@ const operation& stream_call = operations[6];
 using status_and_code = std::pair<int, int>;
 
 } // namespace
+
+// -- rules that change --------------------------------------------------------
+
+TEST_F(HandlersTest, KnowsAnotherCredentialFromTheNextRequestOn) {
+  auto other = rules();
+  other.credentials[0].secret_hash = hash_secret("new");
+  aut->set_rules(other);
+  EXPECT_EQ(refusal(call(get_call, "all")), status_and_code(403, 10000));
+  EXPECT_EQ(call(get_call, "new").head.status, 200);
+  EXPECT_EQ(call(get_call, "read").head.status, 200) << "this one stayed";
+}
+
+TEST_F(HandlersTest, KnowsAnotherRightFromTheNextRequestOn) {
+  auto other = rules();
+  other.credentials[0].download = false;
+  aut->set_rules(other);
+  EXPECT_EQ(refusal(call(download_call)), status_and_code(403, 10001));
+}
+
+TEST_F(HandlersTest, AnswersARequestByTheRulesThatLetItIn) {
+  const auto under_way = begin(get_call.handle, make_request(get_call));
+  aut->set_rules({});
+  run();
+  EXPECT_EQ(under_way->times, 1);
+  EXPECT_EQ(under_way->head.status, 200);
+  EXPECT_EQ(refusal(call(get_call)), status_and_code(403, 10000));
+}
+
+TEST_F(HandlersTest, ChecksACaptureByLimitsThatChange) {
+  auto other = rules();
+  other.max_packet_limit = 99;
+  const auto asked = make_request(create_call);
+  EXPECT_EQ(call(create_call.handle, asked).head.status, 200);
+  aut->set_rules(other);
+  EXPECT_EQ(call(create_call.handle, asked).head.status, 400);
+}
+
+TEST_F(HandlersTest, BlocksGuessersByLimitsThatChange) {
+  auto other = rules();
+  other.auth.max_failures = 1;
+  aut->set_rules(other);
+  EXPECT_EQ(refusal(call(get_call, "wrong")), status_and_code(403, 10000));
+  EXPECT_EQ(refusal(call(get_call, "wrong")), status_and_code(429, 20309));
+}
 
 // -- who may ask --------------------------------------------------------------
 

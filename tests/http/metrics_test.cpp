@@ -37,6 +37,12 @@ std::map<std::string, double> parse(const std::string& text) {
   return result;
 }
 
+/// Takes the one series out of them that is a moment of real time.
+double take_moment(std::map<std::string, double>& series) {
+  auto moment = series.extract("edgecap_config_last_success_timestamp_seconds");
+  return moment.empty() ? -1 : moment.mapped();
+}
+
 metrics_snapshot full_snapshot() {
   metrics_snapshot now;
   now.engine.emplace();
@@ -74,7 +80,11 @@ metrics_snapshot full_snapshot() {
 TEST(MetricsTest, ShowEveryFact) {
   metrics aut{"1.2.3"};
   aut.count_stream(19, 20);
-  const auto series = parse(aut.render(full_snapshot()));
+  aut.count_reload(true);
+  aut.count_reload(false);
+  aut.count_reload(false);
+  auto series = parse(aut.render(full_snapshot()));
+  EXPECT_GT(take_moment(series), 0);
   const std::map<std::string, double> expected{
     {R"(edgecap_build_info{version="1.2.3"})", 1},
     {"edgecap_captures_created_total", 5},
@@ -117,6 +127,8 @@ TEST(MetricsTest, ShowEveryFact) {
     {R"(edgecap_http_connections_ended_total{cause="timeout"})", 18},
     {R"(edgecap_stream_packets_total{outcome="sent"})", 19},
     {R"(edgecap_stream_packets_total{outcome="dropped"})", 20},
+    {R"(edgecap_config_reloads_total{outcome="applied"})", 1},
+    {R"(edgecap_config_reloads_total{outcome="refused"})", 2},
   };
   EXPECT_EQ(series, expected);
 }
@@ -125,9 +137,13 @@ TEST(MetricsTest, LeaveOutWhatIsUnknown) {
   const metrics aut{"1.2.3"};
   const std::map<std::string, double> bare{
     {R"(edgecap_build_info{version="1.2.3"})", 1},
+    {R"(edgecap_config_reloads_total{outcome="applied"})", 0},
+    {R"(edgecap_config_reloads_total{outcome="refused"})", 0},
     {R"(edgecap_stream_packets_total{outcome="sent"})", 0},
     {R"(edgecap_stream_packets_total{outcome="dropped"})", 0}};
-  EXPECT_EQ(parse(aut.render({})), bare);
+  auto series = parse(aut.render({}));
+  EXPECT_GT(take_moment(series), 0) << "the start counts";
+  EXPECT_EQ(series, bare);
   auto now = full_snapshot();
   now.engine.reset();
   auto text = aut.render(now);
