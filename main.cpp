@@ -5,27 +5,23 @@
 #include "capture/live_source.hpp"
 #include "config/command_line.hpp"
 #include "config/load.hpp"
-#include "config/validate.hpp"
+#include "daemon/configuration.hpp"
+#include "daemon/logging.hpp"
+#include "daemon/options.hpp"
+#include "daemon/reloader.hpp"
 #include "http/secret.hpp"
 #include "http/server.hpp"
-
-#include <spdlog/pattern_formatter.h>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
 
 #include <sys/resource.h>
 
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <exception>
 #include <iostream>
-#include <iterator>
 #include <memory>
 #include <string>
-#include <thread>
-
-#include "daemon/options.hpp"
 
 namespace {
 
@@ -45,31 +41,17 @@ constexpr std::size_t max_secret_bytes = 4096;
 /// Shortest one: what a machine makes is longer, what people think up is not.
 constexpr std::size_t min_secret_bytes = 16;
 
-void set_up_logging(const config::log_settings& from) {
-  auto logger = spdlog::stderr_logger_mt("edgecapd");
-  logger->set_level(spdlog::level::from_str(from.level));
-  // `log_event` writes the members; times are UTC.
-  const auto* pattern
-    = from.format == "json"
-        ? R"({"time":"%Y-%m-%dT%H:%M:%S.%fZ","level":"%l",%v})"
-        : "%Y-%m-%dT%H:%M:%S.%fZ %l %v";
-  logger->set_formatter(std::make_unique<spdlog::pattern_formatter>(
-    pattern, spdlog::pattern_time_type::utc));
-  logger->flush_on(spdlog::level::trace);
-  spdlog::set_default_logger(std::move(logger));
-}
-
-/// The signals that end the process, blocked in every thread of ours so that
-/// only `sigwait` sees them. Before any thread is made.
+/// The signals that end the process or have it read its configuration again,
+/// blocked in every thread of ours so that only `sigwait` sees them. Before any
+/// thread is made.
 sigset_t block_signals() {
   std::signal(SIGPIPE, SIG_IGN); // a client that leaves is no reason to die
   sigset_t signals;
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
-  sigset_t blocked = signals;
-  sigaddset(&blocked, SIGHUP);
-  pthread_sigmask(SIG_BLOCK, &blocked, nullptr);
+  sigaddset(&signals, SIGHUP);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   return signals;
 }
 
@@ -110,17 +92,19 @@ int hash_secret(const std::string& salt_file) {
   return config::exit_ok;
 }
 
-/// Loads the file and compares it with the host's interfaces.
-config::loaded load(const std::string& file) {
-  auto result = config::load_file(file);
-  const auto present = capture::list_interfaces();
-  if (present)
-    config::add_faults(result,
-                       config::missing_interfaces(result.values, *present));
-  return result;
+/// Follows the configuration file at each SIGHUP. Returns the signal that is to
+/// end the process.
+int wait_for_end(const sigset_t& signals, reloader& configuration) {
+  for (;;) {
+    int signal = 0;
+    sigwait(&signals, &signal);
+    if (signal != SIGHUP)
+      return signal;
+    configuration.reload();
+  }
 }
 
-int serve(const config::settings& settings) {
+int serve(const config::settings& settings, const std::string& file) {
   const auto signals = block_signals();
   raise_descriptor_limit();
   set_up_logging(settings.log);
@@ -149,8 +133,8 @@ int serve(const config::settings& settings) {
     .with("port", api->port())
     .with("version", EDGECAP_VERSION)
     .info();
-  int signal = 0;
-  sigwait(&signals, &signal);
+  reloader configuration{file, settings, tree, *api};
+  const auto signal = wait_for_end(signals, configuration);
   log_event{"shutdown-begins"}.with("signal", strsignal(signal)).info();
   const auto sealed = tree.seal_jobs(settings.shutdown.grace_period);
   const auto answered = api->drain(answer_drain_timeout);
@@ -186,12 +170,13 @@ int run(const config::command_line& command) {
   case action::run:
     break;
   }
-  const auto loaded = load(command.config_file);
+  const auto loaded = load_configuration(command.config_file);
   std::cerr << config::report(loaded, command.config_file);
   if (!loaded.faults.empty())
     return config::exit_configuration;
-  return command.wanted == action::check ? int{config::exit_ok}
-                                         : serve(loaded.values);
+  return command.wanted == action::check
+           ? int{config::exit_ok}
+           : serve(loaded.values, command.config_file);
 }
 
 } // namespace

@@ -34,6 +34,7 @@ storage_limits to_storage_limits(const config::settings& from) {
   to.max_bytes = from.retention.max_bytes;
   to.max_jobs = from.retention.max_jobs;
   to.download_hold = from.retention.download_hold;
+  to.collect_window = std::chrono::seconds{from.limits.collect.window_s};
   to.sweep_interval = from.retention.sweep_interval;
   to.total = {from.limits.total_bytes, from.limits.total_jobs};
   to.each_account = {from.limits.account_bytes, from.limits.account_jobs};
@@ -48,22 +49,31 @@ storage_limits to_storage_limits(const config::settings& from) {
 
 } // namespace
 
-engine_options to_engine_options(const config::settings& from,
-                                 capture::source_factory open_source) {
-  engine_options to;
+engine_limits to_engine_limits(const config::settings& from) {
+  engine_limits to;
   to.limiter.collect
     = {from.limits.collect.requests, from.limits.collect.window_s};
   to.limiter.general
     = {from.limits.general.requests, from.limits.general.window_s};
-  static_cast<storage_limits&>(to.storage) = to_storage_limits(from);
+  to.storage = to_storage_limits(from);
+  to.registry = {from.limits.running_jobs, from.limits.streams_per_job};
+  return to;
+}
+
+engine_options to_engine_options(const config::settings& from,
+                                 capture::source_factory open_source) {
+  engine_options to;
+  const auto limits = to_engine_limits(from);
+  to.limiter = limits.limiter;
+  static_cast<storage_limits&>(to.storage) = limits.storage;
+  to.registry.running_jobs = limits.registry.running_jobs;
+  to.registry.job.max_followers = limits.registry.max_followers;
   to.storage.directory = from.storage.directory;
   to.storage.reserve_bytes = from.storage.reserve_bytes;
   to.storage.pcapng = from.storage.pcapng;
   to.storage.precision = from.storage.microseconds
                            ? capture::time_precision::microseconds
                            : capture::time_precision::nanoseconds;
-  to.storage.collect_window
-    = std::chrono::seconds{from.limits.collect.window_s};
   to.storage.wall_clock = wall_clock;
   to.node.name = from.node.name.empty() ? host_name() : from.node.name;
   to.node.source.ring_bytes = from.capture.ring_bytes;
@@ -79,8 +89,6 @@ engine_options to_engine_options(const config::settings& from,
       rules.push_back(
         {x.pattern, x.sampling_one_in, x.snaplen_bytes, x.promiscuous});
   }
-  to.registry.running_jobs = from.limits.running_jobs;
-  to.registry.job.max_followers = from.limits.streams_per_job;
   to.registry.make_id = random_job_id;
   to.registry.job.credit_bytes = from.capture.credit_bytes;
   to.registry.job.wall_clock = wall_clock;
@@ -108,8 +116,8 @@ to_capture_options(const config::capture_settings& from) {
   return to;
 }
 
-http::api_options to_api_options(const config::settings& from) {
-  http::api_options to;
+http::api_rules to_api_rules(const config::settings& from) {
+  http::api_rules to;
   for (const auto& account : from.accounts)
     for (const auto& x : account.credentials)
       to.credentials.push_back({account.id, x.name, x.email, x.secret_hash,
@@ -119,12 +127,18 @@ http::api_options to_api_options(const config::settings& from) {
     to.systems.push_back(system.name);
   to.max_time_limit_s = from.limits.time_limit_s;
   to.max_packet_limit = from.limits.packet_limit;
-  to.answer_timeout = from.http.answer_timeout;
-  to.stream_buffer_bytes = from.http.stream_buffer_bytes;
   to.auth.max_failures = from.auth.max_failures;
   to.auth.window = std::chrono::seconds{from.auth.window_s};
   to.auth.max_block = std::chrono::seconds{from.auth.max_block_s};
   to.auth.max_addresses = from.auth.max_addresses;
+  return to;
+}
+
+http::api_options to_api_options(const config::settings& from) {
+  http::api_options to;
+  static_cast<http::api_rules&>(to) = to_api_rules(from);
+  to.answer_timeout = from.http.answer_timeout;
+  to.stream_buffer_bytes = from.http.stream_buffer_bytes;
   to.version = EDGECAP_VERSION;
   return to;
 }

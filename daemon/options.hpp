@@ -15,7 +15,13 @@ engine_options to_engine_options(const config::settings& from,
 capture::live_capture::options
 to_capture_options(const config::capture_settings& from);
 
+/// What of it may change while the tree runs.
+engine_limits to_engine_limits(const config::settings& from);
+
 http::api_options to_api_options(const config::settings& from);
+
+/// What of it may change while the API serves.
+http::api_rules to_api_rules(const config::settings& from);
 
 http::front_options to_front_options(const config::settings& from);
 

@@ -1,4 +1,5 @@
 #include "config/describe.hpp"
+#include "config/difference.hpp"
 #include "config/validate.hpp"
 #include "tests/config/support.hpp"
 
@@ -123,8 +124,10 @@ TEST(DeployTest, TheDocumentationHasARowForEveryKey) {
     EXPECT_TRUE(rows.emplace(path, line).second) << line;
   }
   for (const auto& key : describe()) {
-    EXPECT_THAT(rows[key.path], HasSubstr("| `" + key.path + "` | " + key.value
-                                          + " | " + key.allowed + " | "));
+    EXPECT_THAT(
+      rows[key.path],
+      HasSubstr("| `" + key.path + "` | " + key.value + " | " + key.allowed
+                + " | " + (is_live(key.path) ? "reload" : "restart") + " | "));
     rows.erase(key.path);
   }
   for (const auto& [path, row] : rows)

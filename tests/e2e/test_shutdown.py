@@ -191,13 +191,6 @@ def test_idle_and_half_sent_connections_do_not_keep_it(daemon):
         s.close()
 
 
-def test_sighup_is_ignored(daemon):
-    with daemon:
-        daemon.process.send_signal(signal.SIGHUP)
-        # The answer proves that it lives on; the end, that it ends well.
-        assert daemon.client().get("/healthz").status == 200
-
-
 def test_what_was_there_before_is_there_after(daemon, link, tmp_path):
     """Restarts in order lose and change nothing."""
     daemon.start()

@@ -16,6 +16,7 @@ import yaml
 
 from harness.client import Client
 from harness.network import die_with_parent
+from harness.prometheus import scrape
 from harness.waiting import wait_until
 
 ACCOUNT = "023e105f4ecef8ad9ca31a8372d0c353"
@@ -169,7 +170,7 @@ class Daemon:
         self.log_file = self.work / "stderr.log"
         self.process = None
         self._log = None
-        self.config_file.write_text(yaml.safe_dump(config), encoding="utf-8")
+        self.write_config(yaml.safe_dump(config))
 
     @property
     def port(self):
@@ -223,6 +224,33 @@ class Daemon:
         wait_until(
             lambda: f"/readyz\n{self.log()}", ready, self.ready_timeout_s
         )
+
+    def write_config(self, text):
+        """Puts another configuration in the place of the one that is there; a
+        reader sees the one or the other."""
+        other = self.work / "edgecap.yaml.new"
+        other.write_text(text, encoding="utf-8")
+        other.replace(self.config_file)
+
+    def reload(self, text=None):
+        """Has it read its configuration again, which is `text` or else
+        `config`. Waits until it has; returns whether it took it over."""
+        self.write_config(yaml.safe_dump(self.config) if text is None else text)
+        before = self.reloads()
+        self.process.send_signal(signal.SIGHUP)
+        after = wait_until(
+            "the configuration is read again",
+            lambda: (now := self.reloads()) != before and now,
+        )
+        return after[0] > before[0]
+
+    def reloads(self):
+        """How many configurations it took over, and how many it refused."""
+        metrics = scrape(Client(self.port))
+        return [
+            metrics.total("edgecap_config_reloads_total", outcome=outcome)
+            for outcome in ("applied", "refused")
+        ]
 
     def stop(self, number=signal.SIGTERM, timeout_s=STOP_TIMEOUT_S):
         """Ends it in order, and judges how it ended."""
