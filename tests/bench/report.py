@@ -51,6 +51,10 @@ class Report:
     def at_most(self, name, value, limit, unit=""):
         self._judge(name, value, "<=", limit, value <= limit, unit)
 
+    def rounds(self):
+        """The figures of the rounds so far."""
+        return self._section["rounds"]
+
     def median_of(self, name):
         """The median over the rounds of one of their figures."""
         return statistics.median(x[name] for x in self._section["rounds"])

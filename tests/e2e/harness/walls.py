@@ -18,7 +18,7 @@ from harness.hosts import NODE_USER, WALL_USER, Bridge
 from harness.shipped import DEPLOY, changed, tool
 from harness.waiting import wait_until
 
-# The shipped ones: accept of the collector's stunnel, and fleet.listen.
+# The shipped ones: accept of the collector's stunnel, and fleet.port.
 WALL_PORT = 8788
 BASP_PORT = 8789
 COLLECTOR = "collector.example"
@@ -260,16 +260,16 @@ def peer_program(work):
 
 
 class Server(Process):
-    """A node that listens for BASP on the loopback of a host."""
+    """A node that listens for BASP on a host; without `options` on loopback."""
 
-    def __init__(self, host, work):
-        super().__init__(host, pathlib.Path(work) / f"{host.name}-server.log")
-        self._program = peer_program(work)
+    def __init__(self, host, work, port=BASP_PORT, options=()):
+        log_file = pathlib.Path(work) / f"{host.name}-server-{port}.log"
+        super().__init__(host, log_file)
+        self._command = [peer_program(work), "serve", str(port), *options]
 
     def start(self):
-        self.process = self.host.start(
-            [self._program, "serve", str(BASP_PORT)], self.log_file, NODE_USER
-        )
+        self.log_file.unlink(missing_ok=True)
+        self.process = self.host.start(self._command, self.log_file, NODE_USER)
         self.wait_logged("listening")
         return self
 

@@ -165,7 +165,7 @@ def test_what_expires_soon_is_an_exit_status(authority):
 @pytest.mark.parametrize(
     "command, said",
     [
-        (["edge", "Edge"], "'Edge' is no name of a node"),
+        (["edge", "edge 1"], "'edge 1' is no name of a node"),
         (["edge", "-x"], "'-x' is no name of a node"),
         (["edge", "../x"], "'../x' is no name of a node"),
         (["edge", "x" * 65], "at most 64"),

@@ -192,6 +192,39 @@ def test_a_renewed_node_goes_on_and_its_old_certificate_does_not(
         asker.wait_trips()
 
 
+def test_a_second_authority_takes_over_step_by_step(
+    fleet, visitor, impostor, directory
+):
+    """As docs/fleet.md has it: all trust both, then nodes are renewed."""
+    second = Authority(directory)
+    both = directory / "both"
+    both.mkdir()
+    for name in ("ca.crt", "ca.crl"):
+        (both / name).write_bytes(
+            (fleet.authority.directory / name).read_bytes()
+            + (second.directory / name).read_bytes()
+        )
+    collector = CollectorWall(
+        impostor, directory, fleet.collector_wall.directory
+    )
+    edge = EdgeWall(visitor, directory, fleet.edge_files[0], impostor)
+    for wall in (collector, edge):
+        wall.install(both)
+    with Server(impostor, directory):
+        for renew in (
+            None,
+            lambda: edge.install(second.issue("edge", "edge-1")),
+            lambda: collector.install(second.issue("collector", COLLECTOR)),
+        ):
+            if renew:
+                renew()
+                # They came with the second authority's alone.
+                for wall in (collector, edge):
+                    wall.install(both)
+            with collector, edge, Asker(visitor, directory) as asker:
+                asker.wait_trips()
+
+
 # -- the collector, as an edge sees it ------------------------------------------
 
 
