@@ -1,6 +1,7 @@
 #include "capture/file_system.hpp"
 
 #include <cerrno>
+#include <utility>
 
 namespace edgecap::capture {
 
@@ -31,6 +32,22 @@ io_result<void> write_all(file& out, iovec* parts, int count,
     }
   }
   return {};
+}
+
+io_result<std::vector<std::string>>
+file_system::list(const std::filesystem::path& path) {
+  const auto reader = read_directory(path);
+  if (!reader)
+    return io_failure(reader.error());
+  std::vector<std::string> result;
+  for (;;) {
+    auto name = (*reader)->next();
+    if (!name)
+      return io_failure(name.error());
+    if (!*name)
+      return result;
+    result.push_back(std::move(**name));
+  }
 }
 
 } // namespace edgecap::capture

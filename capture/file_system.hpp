@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -93,6 +94,17 @@ public:
   virtual io_result<unique_descriptor> release() = 0;
 };
 
+/// Gives the names of a directory's entries one after another, in no order. A
+/// name that comes or goes meanwhile may be given or not, every other one is
+/// given once. Used by one thread at a time.
+class directory_reader {
+public:
+  virtual ~directory_reader() = default;
+
+  /// The next name; nothing at the end.
+  virtual io_result<std::optional<std::string>> next() = 0;
+};
+
 /// Where files are. Paths are absolute or relative to the process. Each member
 /// may be called from any thread; nothing throws.
 class file_system {
@@ -136,9 +148,12 @@ public:
   /// Removes a directory with all that is in it; it need not be there.
   virtual io_result<void> remove_tree(const std::filesystem::path& path) = 0;
 
-  /// Names of a directory's entries, in no order.
-  virtual io_result<std::vector<std::string>>
-  list(const std::filesystem::path& path) = 0;
+  /// Begins to read the names of a directory's entries.
+  virtual io_result<std::unique_ptr<directory_reader>>
+  read_directory(const std::filesystem::path& path) = 0;
+
+  /// Names of a directory's entries, in no order. For those that have few.
+  io_result<std::vector<std::string>> list(const std::filesystem::path& path);
 
   /// Makes the names in a directory durable.
   virtual io_result<void> sync_directory(const std::filesystem::path& path) = 0;

@@ -126,6 +126,26 @@ private:
   unique_descriptor fd_;
 };
 
+class posix_directory_reader : public directory_reader {
+public:
+  explicit posix_directory_reader(fs::directory_iterator begin)
+    : at_(std::move(begin)) {}
+
+  io_result<std::optional<std::string>> next() override {
+    if (at_ == fs::directory_iterator{})
+      return std::nullopt;
+    auto name = at_->path().filename().string();
+    std::error_code error;
+    at_.increment(error);
+    if (error)
+      return io_failure(error.value());
+    return name;
+  }
+
+private:
+  fs::directory_iterator at_;
+};
+
 } // namespace
 
 posix_file_system::posix_file_system(symbolic_links links)
@@ -187,16 +207,13 @@ io_result<void> posix_file_system::remove_tree(const fs::path& path) {
   return outcome(error);
 }
 
-io_result<std::vector<std::string>>
-posix_file_system::list(const fs::path& path) {
+io_result<std::unique_ptr<directory_reader>>
+posix_file_system::read_directory(const fs::path& path) {
   std::error_code error;
-  std::vector<std::string> result;
-  auto i = fs::directory_iterator{path, error};
-  for (; !error && i != fs::directory_iterator{}; i.increment(error))
-    result.push_back(i->path().filename().string());
+  fs::directory_iterator begin{path, error};
   if (error)
     return io_failure(error.value());
-  return result;
+  return std::make_unique<posix_directory_reader>(std::move(begin));
 }
 
 io_result<void> posix_file_system::sync_directory(const fs::path& path) {

@@ -27,8 +27,8 @@ public:
   io_result<void> make_directory(const std::filesystem::path& path) override;
   io_result<void> make_directories(const std::filesystem::path& path) override;
   io_result<void> remove_tree(const std::filesystem::path& path) override;
-  io_result<std::vector<std::string>>
-  list(const std::filesystem::path& path) override;
+  io_result<std::unique_ptr<directory_reader>>
+  read_directory(const std::filesystem::path& path) override;
   io_result<void> sync_directory(const std::filesystem::path& path) override;
   io_result<std::uint64_t>
   free_bytes(const std::filesystem::path& path) override;

@@ -11,6 +11,7 @@ namespace edgecap::test {
 
 namespace {
 
+using capture::directory_reader;
 using capture::file;
 using capture::file_kind;
 using capture::file_status;
@@ -114,6 +115,31 @@ private:
   bool locked_ = false;
 };
 
+class simulated_directory_reader : public directory_reader {
+public:
+  simulated_directory_reader(simulated_disk::core& disk, std::uint64_t epoch,
+                             node_ptr node, std::string path)
+    : disk_(disk), epoch_(epoch), node_(std::move(node)),
+      path_(std::move(path)) {}
+
+  io_result<std::optional<std::string>> next() override {
+    if (auto may = disk_.admit(epoch_, disk_call::look, path_); !may)
+      return io_failure(may.error());
+    const auto next = node_->entries.upper_bound(last_);
+    if (next == node_->entries.end())
+      return std::nullopt;
+    last_ = next->first;
+    return last_;
+  }
+
+private:
+  simulated_disk::core& disk_;
+  const std::uint64_t epoch_;
+  const node_ptr node_;
+  const std::string path_;
+  std::string last_; ///< Names are given in their order.
+};
+
 class simulated_files : public capture::file_system {
 public:
   simulated_files(simulated_disk::core& disk, std::uint64_t epoch)
@@ -168,16 +194,15 @@ public:
     return disk_.remove_tree(epoch_, path.string());
   }
 
-  io_result<std::vector<std::string>> list(const fs::path& path) override {
-    const auto node = disk_.look(epoch_, path.string());
+  io_result<std::unique_ptr<directory_reader>>
+  read_directory(const fs::path& path) override {
+    auto node = disk_.look(epoch_, path.string());
     if (!node)
       return io_failure(node.error());
     if (!(*node)->is_directory)
       return io_failure(ENOTDIR);
-    std::vector<std::string> result;
-    for (const auto& [name, child] : (*node)->entries)
-      result.push_back(name);
-    return result;
+    return std::make_unique<simulated_directory_reader>(
+      disk_, epoch_, std::move(*node), path.string());
   }
 
   io_result<void> sync_directory(const fs::path& path) override {
