@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <limits>
 #include <stdexcept>
 #include <system_error>
 #include <unordered_map>
@@ -33,7 +34,7 @@ constexpr int page_cache_kib = 16384;
 
 /// The schema's history: entry n brings version n to version n + 1. Entries
 /// are never edited, only added.
-constexpr std::array<const char*, 4> migrations{{
+constexpr std::array<const char*, 5> migrations{{
   R"sql(
     CREATE TABLE jobs (
       id                         TEXT    NOT NULL PRIMARY KEY,
@@ -156,7 +157,55 @@ constexpr std::array<const char*, 4> migrations{{
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX collects_by_age ON collects (moment, account_id);
   )sql",
+  // What a list needs to find a page that is far behind, or the few jobs of a
+  // status, without a look at all that are before; and retention the jobs that
+  // have files. A slot is 2^39 ns long (`slot_ns`).
+  R"sql(
+    CREATE TABLE slots (
+      account_id TEXT    NOT NULL,
+      slot       INTEGER NOT NULL,
+      type       TEXT    NOT NULL,
+      phase      TEXT    NOT NULL,
+      jobs       INTEGER NOT NULL,
+      PRIMARY KEY (account_id, slot, type, phase)
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO slots
+      SELECT account_id, submitted >> 39, type, phase, count(*)
+      FROM jobs GROUP BY 1, 2, 3, 4;
+    CREATE TRIGGER jobs_added_to_slot AFTER INSERT ON jobs BEGIN
+      INSERT INTO slots VALUES (new.account_id, new.submitted >> 39, new.type,
+                                new.phase, 1)
+        ON CONFLICT DO UPDATE SET jobs = jobs + 1;
+    END;
+    CREATE TRIGGER jobs_removed_from_slot AFTER DELETE ON jobs BEGIN
+      UPDATE slots SET jobs = jobs - 1
+        WHERE account_id = old.account_id AND slot = old.submitted >> 39
+              AND type = old.type AND phase = old.phase;
+      DELETE FROM slots
+        WHERE account_id = old.account_id AND slot = old.submitted >> 39
+              AND type = old.type AND phase = old.phase AND jobs = 0;
+    END;
+    CREATE TRIGGER jobs_changed_in_slot AFTER UPDATE OF phase ON jobs
+      WHEN new.phase <> old.phase BEGIN
+      UPDATE slots SET jobs = jobs - 1
+        WHERE account_id = old.account_id AND slot = old.submitted >> 39
+              AND type = old.type AND phase = old.phase;
+      DELETE FROM slots
+        WHERE account_id = old.account_id AND slot = old.submitted >> 39
+              AND type = old.type AND phase = old.phase AND jobs = 0;
+      INSERT INTO slots VALUES (new.account_id, new.submitted >> 39, new.type,
+                                new.phase, 1)
+        ON CONFLICT DO UPDATE SET jobs = jobs + 1;
+    END;
+    CREATE INDEX jobs_with_files
+      ON jobs (finished, id, savefile_bytes, pcapng_bytes)
+      WHERE phase = 'succeeded';
+  )sql",
 }};
+
+/// Length of a slot of time in which jobs are counted: some nine minutes. A day
+/// has 157, so that a list adds up few, and few jobs are in one.
+constexpr unix_ns slot_ns = unix_ns{1} << 39;
 
 constexpr int schema_version = static_cast<int>(migrations.size());
 
@@ -663,16 +712,37 @@ public:
       row_reader{count} >> result.total_count;
     const auto per_page = std::clamp(query.per_page, 1u, max_per_page);
     const auto page = std::max(query.page, 1u);
-    // The inner query reads nothing but the index, whatever the page.
+    auto before = (std::uint64_t{page} - 1) * per_page;
+    if (before >= result.total_count)
+      return result;
+    // Slots that are passed over cost a row each, and those that have none of
+    // these jobs nothing.
+    SQLite::Statement slots{db, "SELECT slot, sum(jobs) FROM slots " + where
+                                  + " GROUP BY slot ORDER BY slot DESC"};
+    binder{slots} << query.account_id << query.type;
+    // The inner query reads nothing but the index.
     SQLite::Statement rows{db, select_job
                                  + ("WHERE id IN (SELECT id FROM jobs " + where)
-                                 + " ORDER BY submitted DESC, id "
-                                   "LIMIT ?3 OFFSET ?4) "
+                                 + " AND submitted >= ?3 AND submitted < ?4 "
+                                   "ORDER BY submitted DESC, id "
+                                   "LIMIT ?5 OFFSET ?6) "
                                    "ORDER BY submitted DESC, id"};
-    binder{rows} << query.account_id << query.type << per_page
-                 << (std::int64_t{page} - 1) * per_page;
-    while (rows.executeStep())
-      add_details(result.jobs.emplace_back(read_job(rows)));
+    while (result.jobs.size() < per_page && slots.executeStep()) {
+      std::int64_t slot = 0;
+      std::uint64_t jobs = 0;
+      row_reader{slots} >> slot >> jobs;
+      if (before >= jobs) {
+        before -= jobs;
+        continue;
+      }
+      use slice{rows};
+      binder{*slice} << query.account_id << query.type << slot * slot_ns
+                     << (slot + 1) * slot_ns << per_page - result.jobs.size()
+                     << before;
+      before = 0;
+      while (slice->executeStep())
+        add_details(result.jobs.emplace_back(read_job(*slice)));
+    }
     return result;
   }
 
@@ -965,10 +1035,9 @@ job_index::finished_before(unix_ns instant, std::size_t limit) {
 stored<std::vector<stored_savefile>>
 job_index::oldest_savefiles(std::size_t limit) {
   return attempt("list old savefiles in " + impl_->path, [&] {
-    return impl_->savefiles_where("phase IN ('succeeded', 'failed') "
-                                  "AND savefile_bytes + pcapng_bytes > ?1 "
+    return impl_->savefiles_where("phase = 'succeeded' AND finished >= ?1 "
                                   "ORDER BY finished, id",
-                                  0, limit);
+                                  std::numeric_limits<unix_ns>::min(), limit);
   });
 }
 

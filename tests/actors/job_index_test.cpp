@@ -8,7 +8,10 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
+#include <random>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -343,6 +346,61 @@ TEST_F(JobIndexTest, ListsByStatusWord) {
   EXPECT_EQ((*index->list(with_status("running")))->total_count, 0u);
 }
 
+// Far more slots of time than jobs of a page, some of them with many jobs, and
+// jobs that come, end and go.
+TEST_F(JobIndexTest, ListsEachPageAsALookAtEveryJobWould) {
+  constexpr unix_ns minute = 60'000'000'000;
+  std::mt19937 draws{1};
+  const auto below = [&](int n) {
+    return std::uniform_int_distribution<>{0, n - 1}(draws);
+  };
+  std::vector<job_record> all;
+  for (int n = 0; n < 600; ++n) {
+    auto x = make_record(n, (n < 300 ? below(60) : below(6000)) * minute);
+    x.spec.type = below(3) == 0 ? "full" : "simple";
+    insert(x);
+    const auto lot = below(5);
+    if (lot == 0) {
+      ASSERT_TRUE(index->erase(x.id));
+      continue;
+    }
+    if (lot > 1) {
+      x.phase = lot == 2 ? job_phase::failed : job_phase::succeeded;
+      x.finished = x.submitted;
+      ASSERT_TRUE(index->update(x, durability::process));
+    }
+    all.push_back(x);
+  }
+  std::sort(all.begin(), all.end(), [](const auto& x, const auto& y) {
+    return std::tie(y.submitted, x.id) < std::tie(x.submitted, y.id);
+  });
+  const auto status_of = [](const job_record& x) {
+    return x.phase == job_phase::succeeded ? "success"
+           : x.phase == job_phase::failed  ? "failed"
+                                           : "pending";
+  };
+  for (const std::string status : {"", "pending", "success", "failed"})
+    for (const std::string type : {"", "simple", "full"}) {
+      SCOPED_TRACE(status + " " + type);
+      std::vector<int> wanted;
+      for (const auto& x : all)
+        if ((status.empty() || status_of(x) == status)
+            && (type.empty() || x.spec.type == type))
+          wanted.push_back(std::stoi(x.id));
+      std::vector<int> found;
+      auto query = query_of(account, 1, 7);
+      query.status = status;
+      query.type = type;
+      for (std::vector<int> page = listed(query); !page.empty();
+           page = listed(query)) {
+        EXPECT_LE(page.size(), 7u);
+        found.insert(found.end(), page.begin(), page.end());
+        ++query.page;
+      }
+      EXPECT_EQ(found, wanted);
+    }
+}
+
 TEST_F(JobIndexTest, ListsByTypeAndAccount) {
   auto full = make_record(1, 100);
   full.spec.type = "full";
@@ -447,6 +505,10 @@ TEST_F(JobIndexTest, CountsTheJobsOfAnOlderSchema) {
     db.exec("DROP TRIGGER jobs_added; DROP TRIGGER jobs_removed; "
             "DROP TRIGGER jobs_changed; DROP TABLE sums; "
             "DROP TABLE interruptions; DROP TABLE collects; "
+            "DROP TRIGGER jobs_added_to_slot; "
+            "DROP TRIGGER jobs_removed_from_slot; "
+            "DROP TRIGGER jobs_changed_in_slot; DROP TABLE slots; "
+            "DROP INDEX jobs_with_files; "
             "PRAGMA user_version = 2");
   }
   open();
@@ -853,6 +915,32 @@ TEST_F(JobIndexTest, BringsAnIndexOfVersionThreeUpToDate) {
   ASSERT_TRUE(running && *running);
   EXPECT_EQ((*running)->interruptions.at(0).from, 1);
   EXPECT_EQ(index->collects_since(0)->size(), 1u);
+}
+
+TEST_F(JobIndexTest, BringsAnIndexOfVersionFourUpToDate) {
+  const auto current = schema_version();
+  index.reset();
+  std::filesystem::remove(file());
+  {
+    SQLite::Database old{file().string(),
+                         SQLite::OPEN_READWRITE | SQLite::OPEN_CREATE};
+    old.exec(read_file("tests/actors/index_version_4.sql"));
+  }
+  ASSERT_EQ(schema_version(), 4);
+  open();
+  EXPECT_EQ(schema_version(), current);
+  const auto page = index->list(query_of(account));
+  ASSERT_TRUE(page && (*page)->jobs.size() == 2);
+  auto running = (*page)->jobs.at(0);
+  EXPECT_EQ(running.id, "c9725cda7c050866d8a254bd633cdbb9");
+  EXPECT_EQ(running.interruptions.size(), 1u);
+  EXPECT_EQ(index->collects_since(0)->size(), 1u);
+  EXPECT_EQ(index->oldest_savefiles(5)->size(), 1u);
+  running.phase = job_phase::failed;
+  ASSERT_TRUE(index->update(running, durability::host));
+  auto query = query_of(account);
+  query.status = "failed";
+  EXPECT_EQ((*index->list(query))->jobs.size(), 1u) << "and goes on so";
 }
 
 TEST_F(JobIndexTest, SurvivesAFullDisk) {
