@@ -40,6 +40,8 @@ std::string to_string(errc x) {
     return "storage_lost";
   case errc::quota_reached:
     return "quota_reached";
+  case errc::index_damaged:
+    return "index_damaged";
   }
   return "invalid";
 }

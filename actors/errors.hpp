@@ -28,6 +28,7 @@ enum class errc : std::uint8_t {
   key_reused,          ///< The idempotency key belongs to another request.
   storage_lost,        ///< The storage directory is not there any more.
   quota_reached,       ///< The account, or all of them, may keep no more.
+  index_damaged,       ///< The index does not hold what it must hold.
 };
 
 /// Name of the code, as logged.

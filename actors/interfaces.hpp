@@ -76,6 +76,11 @@ using storage_actor = caf::typed_actor<
   caf::replies_to<atom::limits, storage_limits>::with<caf::ok_atom>,
   // INTERNAL: Goes on with the oldest unfinished seal, one slice.
   caf::reacts_to<atom::work>,
+  // INTERNAL: Compares some more of the rows and files of an earlier process.
+  caf::reacts_to<atom::inspect>,
+  // INTERNAL: The index is damaged, and how: it was looked at in the
+  // background.
+  caf::reacts_to<atom::damaged, std::string>,
   // INTERNAL: Applies retention, unless limits have changed since: the number
   // says how often they had.
   caf::reacts_to<atom::sweep, std::uint64_t>,

@@ -422,9 +422,17 @@ void set_wal(SQLite::Database& db) {
     continue;
 }
 
-/// Checks that the database is ours and whole, then makes it current.
+/// @throws SQLite::Exception
+void check_whole(SQLite::Database& db) {
+  const auto verdict = db.execAndGet("PRAGMA quick_check(1)").getString();
+  if (verdict != "ok")
+    throw SQLite::Exception(verdict, SQLITE_CORRUPT);
+}
+
+/// Checks that the database is ours and, if wanted, whole, then makes it
+/// current.
 /// @throws SQLite::Exception and std::runtime_error
-void prepare(SQLite::Database& db) {
+void prepare(SQLite::Database& db, index_checking check) {
   const auto version = db.execAndGet("PRAGMA user_version").getInt();
   const auto owner = db.execAndGet("PRAGMA application_id").getInt();
   if (version != 0 && owner != application_id)
@@ -434,9 +442,8 @@ void prepare(SQLite::Database& db) {
                               + " is newer than this program's "
                               + std::to_string(schema_version),
                             SQLITE_NOTADB);
-  const auto verdict = db.execAndGet("PRAGMA quick_check(1)").getString();
-  if (verdict != "ok")
-    throw SQLite::Exception(verdict, SQLITE_CORRUPT);
+  if (check == index_checking::at_open)
+    check_whole(db);
   set_wal(db);
   db.exec("PRAGMA synchronous = FULL");
   db.exec("PRAGMA foreign_keys = ON");
@@ -514,13 +521,13 @@ std::string condition_of(const std::string& status) {
 class job_index::impl {
 public:
   impl(const std::filesystem::path& file, capture::file_system& disk,
-       const std::string& vfs)
+       const std::string& vfs, index_checking check)
     : path(file.string()), files(disk),
       db(path, SQLite::OPEN_READWRITE, busy_timeout_ms, vfs) {
     // Nor does anybody know how the syncs of an earlier process went.
     if (files.status(wal))
       rewrite_wal(files, wal);
-    prepare(db);
+    prepare(db, check);
     keep_names();
   }
 
@@ -623,10 +630,14 @@ public:
     statement->exec();
   }
 
-  bool erase(const std::string& id) {
-    use statement{prepared(delete_job, "DELETE FROM jobs WHERE id = ?")};
-    binder{*statement} << id;
-    return statement->exec() > 0;
+  void erase(const std::vector<std::string>& ids) {
+    SQLite::Transaction transaction{db};
+    for (const auto& id : ids) {
+      use statement{prepared(delete_job, "DELETE FROM jobs WHERE id = ?")};
+      binder{*statement} << id;
+      statement->exec();
+    }
+    transaction.commit();
   }
 
   std::optional<job_record> find(const std::string& id) {
@@ -638,6 +649,26 @@ public:
     auto result = read_job(*statement);
     add_details(result);
     return result;
+  }
+
+  std::optional<job_phase> phase_of(const std::string& id) {
+    use statement{
+      prepared(select_phase, "SELECT phase FROM jobs WHERE id = ?")};
+    binder{*statement} << id;
+    if (!statement->executeStep())
+      return std::nullopt;
+    job_phase result{};
+    row_reader{*statement}.name(result, parse_job_phase);
+    return result;
+  }
+
+  std::vector<stored_savefile> savefiles_behind(const std::string& id,
+                                                std::size_t limit) {
+    use statement{prepared(select_behind,
+                           "SELECT id, savefile_bytes, pcapng_bytes FROM jobs "
+                           "WHERE id > ? ORDER BY id LIMIT ?")};
+    binder{*statement} << id << limit;
+    return read_savefiles(*statement);
   }
 
   std::optional<job_record> recall(const std::string& account,
@@ -753,12 +784,7 @@ public:
       db, "SELECT id, savefile_bytes, pcapng_bytes FROM jobs WHERE " + rest
             + " LIMIT ?2"};
     binder{rows} << parameter << limit;
-    std::vector<stored_savefile> result;
-    while (rows.executeStep()) {
-      auto& x = result.emplace_back();
-      row_reader{rows} >> x.id >> x.savefile_bytes >> x.pcapng_bytes;
-    }
-    return result;
+    return read_savefiles(rows);
   }
 
   const index_totals& totals() {
@@ -798,6 +824,15 @@ private:
     if (sums.executeStep())
       row_reader{sums} >> result.jobs >> result.finished_jobs
         >> result.savefile_bytes;
+    return result;
+  }
+
+  static std::vector<stored_savefile> read_savefiles(SQLite::Statement& rows) {
+    std::vector<stored_savefile> result;
+    while (rows.executeStep()) {
+      auto& x = result.emplace_back();
+      row_reader{rows} >> x.id >> x.savefile_bytes >> x.pcapng_bytes;
+    }
     return result;
   }
 
@@ -892,7 +927,7 @@ private:
     insert_new_key, select_key, delete_old_keys, delete_surplus_keys,
     select_totals, select_totals_of, mark_stop, insert_interruption,
     select_interruptions, insert_new_collect, delete_collect,
-    delete_old_collects;
+    delete_old_collects, select_phase, select_behind;
   // What was read since the last change of any job; accounts are as many as
   // are configured.
   std::optional<index_totals> all_totals;
@@ -905,11 +940,11 @@ job_index::~job_index() = default;
 
 stored<std::unique_ptr<job_index>>
 job_index::open(const std::filesystem::path& file, capture::file_system& files,
-                const std::string& vfs) {
+                const std::string& vfs, index_checking check) {
   if (auto made = create_private(files, file); !made)
     return tl::unexpected<store_error>{made.error()};
   return attempt("open index " + file.string(), [&] {
-    auto opened = std::make_unique<impl>(file, files, vfs);
+    auto opened = std::make_unique<impl>(file, files, vfs, check);
     return std::unique_ptr<job_index>{new job_index{std::move(opened)}};
   });
 }
@@ -948,15 +983,21 @@ stored<void> job_index::request_stop(const std::string& account,
   });
 }
 
-stored<bool> job_index::erase(const std::string& id) {
-  return attempt("remove job " + id + " from " + impl_->path, [&] {
-    return impl_->change([&] { return impl_->erase(id); });
-  });
+stored<void> job_index::erase(const std::vector<std::string>& ids) {
+  const auto what = ids.size() == 1 ? "job " + ids.front()
+                                    : std::to_string(ids.size()) + " jobs";
+  return attempt("remove " + what + " from " + impl_->path,
+                 [&] { impl_->change([&] { impl_->erase(ids); }); });
 }
 
 stored<std::optional<job_record>> job_index::find(const std::string& id) {
   return attempt("read job " + id + " from " + impl_->path,
                  [&] { return impl_->find(id); });
+}
+
+stored<std::optional<job_phase>> job_index::phase_of(const std::string& id) {
+  return attempt("read job " + id + " from " + impl_->path,
+                 [&] { return impl_->phase_of(id); });
 }
 
 stored<std::optional<job_record>> job_index::recall(const std::string& account,
@@ -1009,18 +1050,10 @@ stored<std::vector<std::string>> job_index::unfinished() {
   });
 }
 
-stored<std::vector<stored_savefile>> job_index::savefiles() {
-  return attempt("list savefiles in " + impl_->path, [&] {
-    SQLite::Statement rows{impl_->db,
-                           "SELECT id, savefile_bytes, pcapng_bytes FROM jobs "
-                           "WHERE phase = 'succeeded'"};
-    std::vector<stored_savefile> result;
-    while (rows.executeStep()) {
-      auto& x = result.emplace_back();
-      row_reader{rows} >> x.id >> x.savefile_bytes >> x.pcapng_bytes;
-    }
-    return result;
-  });
+stored<std::vector<stored_savefile>>
+job_index::savefiles_behind(const std::string& id, std::size_t limit) {
+  return attempt("list savefiles in " + impl_->path,
+                 [&] { return impl_->savefiles_behind(id, limit); });
 }
 
 stored<std::vector<stored_savefile>>

@@ -20,6 +20,13 @@ enum class durability : std::uint8_t {
   host,    ///< A crash of the host: it was synced before the call returned.
 };
 
+/// When an index is looked at page by page, which takes the longer the larger
+/// it is.
+enum class index_checking : std::uint8_t {
+  at_open,   ///< It opens only if it is whole.
+  elsewhere, ///< Whoever opens it sees to that (`index_check`).
+};
+
 /// A job that counts against its account's allowance.
 struct stored_collect {
   std::string account_id;
@@ -50,16 +57,17 @@ public:
   /// Idempotency keys that an account may have, at most.
   static constexpr std::size_t max_keys_per_account = 10000;
 
-  /// Opens or creates the index, checks that it is whole and brings its schema
-  /// up to date. Fails with `damaged` if the file is not an index of ours, is
-  /// corrupt, or was written by a newer version.
+  /// Opens or creates the index, and brings its schema up to date. Fails with
+  /// `damaged` if the file is not an index of ours, is corrupt as far as that
+  /// is looked at, or was written by a newer version.
   /// @param files Where the file is.
   /// @param vfs Name of the SQLite VFS that reads and writes the same place;
   ///        empty for SQLite's own.
   static stored<std::unique_ptr<job_index>>
   open(const std::filesystem::path& file,
        capture::file_system& files = capture::posix_files(),
-       const std::string& vfs = {});
+       const std::string& vfs = {},
+       index_checking check = index_checking::at_open);
 
   job_index(const job_index&) = delete;
   job_index& operator=(const job_index&) = delete;
@@ -85,12 +93,15 @@ public:
   /// ended; durable on the host when it returns. There need be no such job.
   stored<void> request_stop(const std::string& account, const std::string& id);
 
-  /// Removes a job; durable on the host when it returns. Returns false if
-  /// there was none. It still counts against its account's allowance.
-  stored<bool> erase(const std::string& id);
+  /// Removes jobs, all or none; durable on the host when it returns. There need
+  /// be no such jobs. They still count against their accounts' allowances.
+  stored<void> erase(const std::vector<std::string>& ids);
 
   /// Returns a job.
   stored<std::optional<job_record>> find(const std::string& id);
+
+  /// Returns the phase of a job.
+  stored<std::optional<job_phase>> phase_of(const std::string& id);
 
   /// Returns the job that was added for an account with this key at `since` or
   /// later.
@@ -119,16 +130,18 @@ public:
   /// Returns the ids of all jobs that are not terminal, oldest first.
   stored<std::vector<std::string>> unfinished();
 
-  /// Returns the files of all `succeeded` jobs.
-  stored<std::vector<stored_savefile>> savefiles();
+  /// Returns the files of at most `limit` jobs in the order of their ids, those
+  /// behind `id`. A job that has none is there with sizes of 0.
+  stored<std::vector<stored_savefile>> savefiles_behind(const std::string& id,
+                                                        std::size_t limit);
 
   /// Returns at most `limit` jobs that finished before `instant`, oldest
   /// first.
   stored<std::vector<stored_savefile>> finished_before(unix_ns instant,
                                                        std::size_t limit);
 
-  /// Returns at most `limit` terminal jobs that have files, those that
-  /// finished first first.
+  /// Returns at most `limit` jobs that have files, those that finished first
+  /// first.
   stored<std::vector<stored_savefile>> oldest_savefiles(std::size_t limit);
 
   /// Returns the sums over all jobs. Costs nothing while no job changes.

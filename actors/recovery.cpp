@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <map>
-#include <set>
 #include <utility>
 
 namespace edgecap {
@@ -192,41 +191,6 @@ stored<job_record> end_or_resume(storage_parts& parts, job_record record,
   return seal_runs(parts, std::move(record), kept);
 }
 
-/// Removes what no row speaks for: what a delete, a retention sweep, a seal or
-/// a failed job left behind when the process ended.
-/// @param whole Jobs that have their savefiles.
-stored<void> remove_strays(storage_parts& parts,
-                           const std::set<std::string>& whole,
-                           recovery_report& report) {
-  std::set<std::string> open{report.unresolved.begin(),
-                             report.unresolved.end()};
-  for (const auto& x : report.resumed)
-    open.insert(x.id);
-  const auto with_files = parts.store->jobs_with_files();
-  const auto with_runs = parts.store->jobs_with_runs();
-  if (!with_files)
-    return tl::unexpected<store_error>{with_files.error()};
-  if (!with_runs)
-    return tl::unexpected<store_error>{with_runs.error()};
-  for (const auto& id : *with_files) {
-    if (open.count(id) > 0)
-      continue;
-    if (whole.count(id) > 0) {
-      drop_parts(parts, id);
-      continue;
-    }
-    drop_files(parts, id);
-    ++report.strays;
-  }
-  for (const auto& id : *with_runs) {
-    if (open.count(id) > 0)
-      continue;
-    drop_runs(parts, id);
-    ++report.strays;
-  }
-  return {};
-}
-
 stored<job_record> take_up(storage_parts& parts, const std::string& id,
                            bool may_go_on) {
   auto found = parts.index->find(id);
@@ -287,7 +251,7 @@ std::optional<end_reason> due_end(const job_record& record, unix_ns now) {
   return std::nullopt;
 }
 
-stored<bool> verify(storage_parts& parts, const stored_savefile& x) {
+stored<savefile_state> verify(storage_parts& parts, const stored_savefile& x) {
   const auto pcap = parts.store->size_of(x.id, savefile_format::pcap);
   const auto pcapng = parts.store->size_of(x.id, savefile_format::pcapng);
   if (!pcap)
@@ -295,12 +259,12 @@ stored<bool> verify(storage_parts& parts, const stored_savefile& x) {
   if (!pcapng)
     return tl::unexpected<store_error>{pcapng.error()};
   if (*pcap == x.savefile_bytes && *pcapng == x.pcapng_bytes)
-    return true;
+    return savefile_state::whole;
   auto found = parts.index->find(x.id);
   if (!found)
     return tl::unexpected<store_error>{found.error()};
   if (!*found)
-    return false;
+    return savefile_state::lost;
   auto& record = **found;
   if (*pcap == x.savefile_bytes) {
     // The classic savefile is the promise, the other a convenience.
@@ -315,7 +279,7 @@ stored<bool> verify(storage_parts& parts, const stored_savefile& x) {
       done = parts.store->remove_savefile(x.id, savefile_format::pcapng);
     if (!done)
       return tl::unexpected<store_error>{done.error()};
-    return true;
+    return savefile_state::without_pcapng;
   }
   const auto file
     = parts.store->savefile_path(x.id, savefile_format::pcap).string();
@@ -331,7 +295,7 @@ stored<bool> verify(storage_parts& parts, const stored_savefile& x) {
   auto failed = commit_storage_error(parts, std::move(record), why);
   if (!failed)
     return tl::unexpected<store_error>{failed.error()};
-  return false;
+  return savefile_state::lost;
 }
 
 stored<job_record> resolve(storage_parts& parts, const std::string& id) {
@@ -352,24 +316,6 @@ stored<recovery_report> recover(storage_parts& parts) {
     else
       ++(record->phase == job_phase::succeeded ? report.kept : report.failed);
   }
-  const auto savefiles = parts.index->savefiles();
-  if (!savefiles)
-    return tl::unexpected<store_error>{savefiles.error()};
-  std::set<std::string> whole;
-  for (const auto& x : *savefiles) {
-    const auto kept = verify(parts, x);
-    if (!kept)
-      log_event{"storage-job-not-verified"}
-        .with("job", x.id)
-        .with("error", kept.error().message)
-        .error();
-    if (!kept || *kept)
-      whole.insert(x.id);
-    else
-      ++report.lost;
-  }
-  if (auto removed = remove_strays(parts, whole, report); !removed)
-    return tl::unexpected<store_error>{removed.error()};
   return report;
 }
 

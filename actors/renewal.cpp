@@ -1,7 +1,6 @@
 #include "actors/renewal.hpp"
 
 #include "actors/log_event.hpp"
-#include "actors/recovery.hpp"
 
 #include <utility>
 
@@ -65,7 +64,9 @@ stored<void> renew_index(storage_parts& parts, const storage_options& options,
   const auto file = options.directory / "index.sqlite";
   if (auto back = put_back(parts, options, file); !back)
     return back;
-  auto opened = job_index::open(file, *options.files, options.index_vfs);
+  // It is as whole as the one that it was copied from.
+  auto opened = job_index::open(file, *options.files, options.index_vfs,
+                                index_checking::elsewhere);
   if (!opened)
     return tl::unexpected<store_error>{opened.error()};
   // The old one leaves the files alone that stand where its own were: SQLite
@@ -94,20 +95,6 @@ stored<void> end_open_jobs(storage_parts& parts, renewal_report& report) {
   return {};
 }
 
-stored<void> verify_all(storage_parts& parts, renewal_report& report) {
-  const auto savefiles = parts.index->savefiles();
-  if (!savefiles)
-    return tl::unexpected<store_error>{savefiles.error()};
-  for (const auto& x : *savefiles) {
-    const auto kept = verify(parts, x);
-    if (!kept)
-      return tl::unexpected<store_error>{kept.error()};
-    if (!*kept)
-      report.lost.push_back(x.id);
-  }
-  return {};
-}
-
 } // namespace
 
 stored<renewal_report> renew(storage_parts& parts,
@@ -120,8 +107,6 @@ stored<renewal_report> renew(storage_parts& parts,
     done = renew_index(parts, options, loss);
   if (done && (loss.lock || loss.runs || !had_store))
     done = end_open_jobs(parts, report);
-  if (done && (loss.lock || loss.savefiles || !had_store))
-    done = verify_all(parts, report);
   if (!done)
     return tl::unexpected<store_error>{done.error()};
   return report;

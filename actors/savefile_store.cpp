@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <charconv>
 #include <optional>
-#include <set>
 #include <system_error>
 #include <utility>
 
@@ -479,24 +478,24 @@ stored<void> savefile_store::remove_savefile(const std::string& id,
 
 // -- upkeep -------------------------------------------------------------------
 
-stored<std::vector<std::string>> savefile_store::jobs_with_runs() const {
-  auto names = names_in(files_, directory() / "jobs");
-  if (names)
-    names->erase(std::remove_if(names->begin(), names->end(),
-                                [](const auto& x) { return !is_job_id(x); }),
-                 names->end());
-  return names;
+stored<bool> savefile_store::has_files() const {
+  auto all = walk();
+  while (!all.done()) {
+    const auto found = all.next(1);
+    if (!found)
+      return tl::unexpected<store_error>{found.error()};
+    if (!found->empty())
+      return found->front().what != stored_entry::kind::runs;
+  }
+  return false;
 }
 
-stored<std::vector<std::string>> savefile_store::jobs_with_files() const {
-  auto names = names_in(files_, directory() / "savefiles");
-  if (!names)
-    return names;
-  std::set<std::string> result;
-  for (const auto& name : *names)
-    if (const auto id = owner_of(name); !id.empty())
-      result.emplace(id);
-  return std::vector<std::string>{result.begin(), result.end()};
+stored_walk savefile_store::walk() const {
+  return {files_, directory()};
+}
+
+stored<void> savefile_store::remove(const stored_entry& x) {
+  return remove_file(files_, x.path);
 }
 
 stored<std::uint64_t> savefile_store::free_bytes() const {
@@ -578,6 +577,52 @@ stored<void> savefile_store::cut_off_torn_tails(const std::string& id) {
         return cut;
   }
   return {};
+}
+
+// -- a walk -------------------------------------------------------------------
+
+stored_walk::stored_walk(file_system& files, fs::path directory)
+  : files_(&files), directory_(std::move(directory)) {}
+
+stored<std::vector<stored_entry>> stored_walk::next(std::size_t names) {
+  std::vector<stored_entry> result;
+  for (std::size_t looked_at = 0; looked_at < names && !done(); ++looked_at) {
+    const auto place = directory_ / places.at(place_);
+    const auto failed = [&](int error) {
+      return system_failure("list directory " + place.string(), error);
+    };
+    if (!reader_) {
+      auto opened = files_->read_directory(place);
+      if (!opened)
+        return failed(opened.error());
+      reader_ = std::move(*opened);
+    }
+    const auto name = reader_->next();
+    if (!name)
+      return failed(name.error());
+    if (!*name) {
+      reader_.reset();
+      ++place_;
+    } else if (auto entry = entry_of(**name)) {
+      result.push_back(std::move(*entry));
+    }
+  }
+  return result;
+}
+
+/// What a name in the present place stands for, if it is one of ours.
+std::optional<stored_entry>
+stored_walk::entry_of(const std::string& name) const {
+  using kind = stored_entry::kind;
+  const auto path = directory_ / places.at(place_) / name;
+  if (place_ > 0)
+    return is_job_id(name) ? std::optional{stored_entry{name, kind::runs, path}}
+                           : std::nullopt;
+  const auto id = owner_of(name);
+  if (id.empty())
+    return std::nullopt;
+  const auto what = path.extension() == ".part" ? kind::part : kind::savefile;
+  return stored_entry{std::string{id}, what, path};
 }
 
 } // namespace edgecap

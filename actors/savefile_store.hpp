@@ -8,6 +8,7 @@
 #include "capture/posix_file_system.hpp"
 #include "capture/savefile.hpp"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
@@ -21,6 +22,8 @@
 #include <vector>
 
 namespace edgecap {
+
+class stored_walk;
 
 /// Whether `x` is an id that may become part of a path: 32 lower-case hex
 /// characters.
@@ -51,6 +54,19 @@ struct cut_rest {
 struct adopted_runs {
   run_infos runs;
   std::map<std::uint32_t, cut_rest> cut; ///< By number of the run.
+};
+
+/// What a walk over the store comes by.
+struct stored_entry {
+  enum class kind : std::uint8_t {
+    savefile, ///< Of either format.
+    part,     ///< A savefile that is not whole yet.
+    runs,     ///< The directory of a job's runs.
+  };
+
+  std::string id; ///< Of the job that it belongs to.
+  kind what = kind::savefile;
+  std::filesystem::path path;
 };
 
 /// The directory of all packets: runs while a job captures, savefiles when it
@@ -142,12 +158,16 @@ public:
 
   // -- upkeep -----------------------------------------------------------------
 
-  /// Ids of jobs that have a directory of runs.
-  stored<std::vector<std::string>> jobs_with_runs() const;
+  /// Whether any savefile stands, or a part of one. Looks no further than the
+  /// first.
+  stored<bool> has_files() const;
 
-  /// Ids of jobs that have savefiles or `.part` files. Files with names that
-  /// are not ours are none of our business.
-  stored<std::vector<std::string>> jobs_with_files() const;
+  /// Begins to walk over all that there is of jobs, in no order. What comes or
+  /// goes meanwhile may be passed or not.
+  stored_walk walk() const;
+
+  /// Removes a file that a walk came by; it need not stand any more.
+  stored<void> remove(const stored_entry& x);
 
   /// Bytes that the file system has left for us.
   stored<std::uint64_t> free_bytes() const;
@@ -181,6 +201,30 @@ private:
   const std::unique_ptr<capture::file> lock_; ///< Held while it is open.
   std::unordered_map<std::string, std::map<std::uint32_t, open_run>> runs_;
   std::list<open_run*> open_; ///< Runs that are open, last used last.
+};
+
+/// A look at everything that a store has of jobs, bit by bit. Names that are
+/// not ours are none of our business. After an error it is over.
+class stored_walk {
+public:
+  stored_walk(capture::file_system& files, std::filesystem::path directory);
+
+  /// Looks at so many names at most, and returns what they are of ours.
+  stored<std::vector<stored_entry>> next(std::size_t names);
+
+  bool done() const {
+    return place_ == places.size();
+  }
+
+private:
+  static constexpr std::array<const char*, 2> places{"savefiles", "jobs"};
+
+  std::optional<stored_entry> entry_of(const std::string& name) const;
+
+  capture::file_system* files_;
+  std::filesystem::path directory_;
+  std::size_t place_ = 0; ///< Which of the places is read.
+  std::unique_ptr<capture::directory_reader> reader_; ///< Null before it is.
 };
 
 } // namespace edgecap

@@ -121,8 +121,9 @@ stored<void> update_row(storage_parts& parts, const job_record& record) {
     parts, [&] { return parts.index->update(record, durability::host); });
 }
 
-stored<bool> erase_row(storage_parts& parts, const std::string& id) {
-  return with_reserve(parts, [&] { return parts.index->erase(id); });
+stored<void> erase_rows(storage_parts& parts,
+                        const std::vector<std::string>& ids) {
+  return with_reserve(parts, [&] { return parts.index->erase(ids); });
 }
 
 void drop_parts(storage_parts& parts, const std::string& id) {
@@ -140,6 +141,13 @@ void drop_runs(storage_parts& parts, const std::string& id) {
   if (dropped)
     dropped = parts.store->drop_runs(id);
   log_left_behind(id, dropped);
+}
+
+void drop_stray(storage_parts& parts, const stored_entry& x) {
+  if (x.what == stored_entry::kind::runs)
+    drop_runs(parts, x.id);
+  else
+    log_left_behind(x.id, parts.store->remove(x));
 }
 
 job_phase terminal_phase(const job_record& record) {

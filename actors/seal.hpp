@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 // How a job ends on disk. Knows no actors: the storage actor and recovery do
 // the same thing by the same code.
@@ -38,8 +39,9 @@ stored<void> permit(const storage_parts& parts, storage_step step,
 /// Updates a row, with the reserve if there is no space otherwise.
 stored<void> update_row(storage_parts& parts, const job_record& record);
 
-/// Removes a row, in the same way. Returns false if there was none.
-stored<bool> erase_row(storage_parts& parts, const std::string& id);
+/// Removes rows, all or none, in the same way.
+stored<void> erase_rows(storage_parts& parts,
+                        const std::vector<std::string>& ids);
 
 /// The rule by which a job whose packets are whole on disk succeeds or fails.
 ///
@@ -64,9 +66,6 @@ void take_counts(job_record& record, const run_infos& runs);
 /// Adds a sentence to what a record says of how its job ended.
 void add_text(job_record& record, const std::string& text);
 
-/// Adds a sentence to what a record says of how its job ended.
-void add_text(job_record& record, const std::string& text);
-
 /// Removes the `.part` files of a job. What cannot be removed is logged: it
 /// harms nobody but the disk, and the next start removes it.
 void drop_parts(storage_parts& parts, const std::string& id);
@@ -76,6 +75,9 @@ void drop_files(storage_parts& parts, const std::string& id);
 
 /// Removes the runs of a job, in the same way.
 void drop_runs(storage_parts& parts, const std::string& id);
+
+/// Removes what a walk over the store came by, in the same way.
+void drop_stray(storage_parts& parts, const stored_entry& x);
 
 /// Makes a job `failed` with its reason and message as they are, and what is to
 /// be said of interruptions, durably, then drops all its files. The answer is

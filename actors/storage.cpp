@@ -5,6 +5,9 @@
 #include "actors/renewal.hpp"
 #include "actors/retention.hpp"
 
+#include <caf/actor_cast.hpp>
+#include <caf/send.hpp>
+
 #include <algorithm>
 #include <utility>
 
@@ -14,17 +17,15 @@ namespace {
 
 /// Jobs that one step of retention removes, at most; others get their turn
 /// before the next.
-constexpr std::size_t sweep_step_jobs = 32;
+constexpr std::size_t sweep_step_jobs = 16;
 
 /// Between two looks for a directory that is gone. It is not made anew before
 /// the second one: whoever removes it may still be at it.
 constexpr std::chrono::seconds renew_interval{1};
 
-/// Idempotency keys that it forgets, at most.
-constexpr std::size_t sweep_step_keys = 1000;
-
-/// Jobs that it no longer counts against allowances, at most.
-constexpr std::size_t sweep_step_collects = 1000;
+/// Idempotency keys that it forgets, at most, and jobs that it no longer counts
+/// against allowances.
+constexpr std::size_t sweep_step_rows = 250;
 
 caf::error as_error(const store_error& x) {
   switch (x.code) {
@@ -67,43 +68,64 @@ caf::error nothing_to_download(const job_record& x, savefile_format format) {
   return caf::none;
 }
 
-/// Files without a row are removed at start-up, but not all of them: an index
-/// that vanished must not take the savefiles with it.
+/// Files without a row are strays and are removed, but not all of them: an
+/// index that vanished must not take the savefiles with it.
+/// @param size_bytes Of the index, 0 if there is none.
 stored<void> check_index_present(const savefile_store& store,
-                                 capture::file_system& disk,
-                                 const std::filesystem::path& index) {
-  if (const auto found = disk.status(index); found && found->size_bytes > 0)
+                                 const std::filesystem::path& index,
+                                 std::uint64_t size_bytes) {
+  if (size_bytes > 0)
     return {};
-  const auto files = store.jobs_with_files();
+  const auto files = store.has_files();
   if (!files)
     return tl::unexpected<store_error>{files.error()};
-  if (files->empty())
+  if (!*files)
     return {};
   return store_failure(store_errc::damaged,
                        "open index " + index.string()
-                         + ": it is missing or empty, but there are savefiles "
-                           "of "
-                         + std::to_string(files->size())
-                         + " jobs; restore it, or move the savefiles away");
+                         + ": it is missing or empty, but there are "
+                           "savefiles; restore it, or move them away");
 }
 
-stored<storage_parts> open_parts(const storage_options& options) {
+std::filesystem::path index_file(const storage_options& options) {
+  return options.directory / "index.sqlite";
+}
+
+/// Size of the index, 0 if there is none.
+std::uint64_t index_bytes(const storage_options& options) {
+  const auto found = options.files->status(index_file(options));
+  return found ? found->size_bytes : 0;
+}
+
+/// Whether to check an index while it is in use: before would take too long.
+bool is_large(const storage_options& options, std::uint64_t size_bytes) {
+  return size_bytes > options.check_at_open_bytes;
+}
+
+/// @param size_bytes Of the index.
+stored<storage_parts> open_parts(const storage_options& options,
+                                 std::uint64_t size_bytes) {
   storage_parts result;
   auto store = savefile_store::open(
     {options.directory, options.max_open_runs, options.files});
   if (!store)
     return tl::unexpected<store_error>{store.error()};
-  const auto file = options.directory / "index.sqlite";
-  if (auto present = check_index_present(**store, *options.files, file);
-      !present)
+  const auto file = index_file(options);
+  if (auto present = check_index_present(**store, file, size_bytes); !present)
     return tl::unexpected<store_error>{present.error()};
   result.reserve = std::make_unique<space_reserve>(
     *options.files, options.directory / "reserve", options.reserve_bytes);
-  auto index = job_index::open(file, *options.files, options.index_vfs);
+  const auto open = [&] {
+    return job_index::open(file, *options.files, options.index_vfs,
+                           is_large(options, size_bytes)
+                             ? index_checking::elsewhere
+                             : index_checking::at_open);
+  };
+  auto index = open();
   // An index is written to when it is opened.
   if (!index && index.error().code == store_errc::full
       && result.reserve->give(space_reserve::step_bytes))
-    index = job_index::open(file, *options.files, options.index_vfs);
+    index = open();
   if (!index)
     return tl::unexpected<store_error>{index.error()};
   result.index = std::move(*index);
@@ -163,7 +185,8 @@ storage_state::storage_state(storage_actor::pointer ptr) : self(ptr) {}
 
 caf::error storage_state::init(storage_options opts) {
   options = std::move(opts);
-  auto opened = open_parts(options);
+  const auto size = index_bytes(options);
+  auto opened = open_parts(options, size);
   if (!opened)
     return as_error(opened.error());
   parts = std::move(*opened);
@@ -175,8 +198,6 @@ caf::error storage_state::init(storage_options opts) {
     .with("resumed", report->resumed.size())
     .with("kept", report->kept)
     .with("failed", report->failed)
-    .with("lost", report->lost)
-    .with("strays", report->strays)
     .with("unresolved", report->unresolved.size())
     .info();
   unresolved.assign(report->unresolved.begin(), report->unresolved.end());
@@ -190,8 +211,33 @@ caf::error storage_state::init(storage_options opts) {
   resumable = std::move(report->resumed);
   if (const auto space = room.check_space("start", self->clock().now()); !space)
     log_event{"storage-full"}.with("error", space.error().message).warn();
+  if (is_large(options, size))
+    begin_check();
+  inspect_anew();
   self->send(self, atom::sweep_v, sweep_round);
   return caf::none;
+}
+
+/// Has the index looked at in the background.
+void storage_state::begin_check() {
+  const auto not_checked = [](const store_error& why) {
+    log_event{"storage-index-not-checked"}.with("error", why.message).warn();
+  };
+  // Runs in the check's thread.
+  auto tell = [aut = caf::actor_cast<storage_actor>(self),
+               not_checked](const stored<void>& verdict) {
+    if (verdict)
+      log_event{"storage-index-checked"}.info();
+    else if (verdict.error().code == store_errc::damaged)
+      caf::anon_send(aut, atom::damaged_v, verdict.error().message);
+    else
+      not_checked(verdict.error());
+  };
+  auto begun = index_check::begin(index_file(options), options.index_vfs, tell);
+  if (begun)
+    check = std::move(*begun);
+  else
+    not_checked(begun.error());
 }
 
 // -- after a restart ----------------------------------------------------------
@@ -219,7 +265,7 @@ caf::result<caf::ok_atom> storage_state::insert(const job_record& record,
   if (!is_job_id(record.id))
     return make_error(errc::storage_unavailable,
                       attempt + ": its id is not 32 lower-case hex characters");
-  if (auto err = check_home(true)) {
+  if (auto err = check_change()) {
     room.count_refusal({store_errc::unavailable, ""});
     return err;
   }
@@ -410,21 +456,23 @@ caf::result<shared_job_page> storage_state::list(const list_query& query) {
 
 caf::result<caf::ok_atom> storage_state::erase(const std::string& account,
                                                const std::string& id) {
-  if (auto err = check_home(true))
+  if (auto err = check_change())
     return err;
-  const auto found = parts.index->find(id);
+  auto found = parts.index->find(id);
   if (!found)
     return as_error(found.error());
   if (!*found || (*found)->spec.account_id != account)
     return unknown(id);
+  if (auto err = settle(**found))
+    return err;
   if (!is_terminal((*found)->phase))
     return make_error(errc::not_ready, "capture " + id + " is "
                                          + to_string((*found)->phase)
                                          + ": only a finished one is removed");
-  // The row first: files without a row are removed at the next start, a row
+  // The row first: files without a row are removed after the next start, a row
   // without its files would be an accusation.
   // Not even with the reserve: that passes, and nobody is to delete for it.
-  if (auto erased = erase_row(parts, id); !erased)
+  if (auto erased = erase_rows(parts, {id}); !erased)
     return make_error(errc::storage_unavailable, erased.error().message);
   tell_of_change(id);
   leases.forget(id);
@@ -451,10 +499,10 @@ caf::result<savefile> storage_state::download(const std::string& account,
     return std::move(*opened);
   }
   // Somebody has cut or removed it behind our back.
-  const auto kept
+  const auto state
     = verify(parts, {id, record.savefile_bytes, record.pcapng_bytes});
-  if (!kept)
-    return as_error(kept.error());
+  if (!state)
+    return as_error(state.error());
   tell_of_change(id);
   const auto changed = parts.index->find(id);
   if (changed && *changed)
@@ -468,7 +516,7 @@ caf::result<savefile> storage_state::download(const std::string& account,
 }
 
 caf::result<storage_stats> storage_state::stats() {
-  if (auto err = check_home(true))
+  if (auto err = check_change())
     return err;
   const auto totals = parts.index->totals();
   if (!totals)
@@ -493,10 +541,48 @@ caf::result<storage_stats> storage_state::stats() {
 
 // -- upkeep -------------------------------------------------------------------
 
+void storage_state::inspect_slice() {
+  inspect_sent = false;
+  if (!inspecting || check_change())
+    return; // it begins anew when the directory is back
+  const auto done = inspecting->step(parts);
+  for (const auto& id : inspecting->take_changed())
+    tell_of_change(id);
+  if (!done) {
+    log_event{"storage-not-inspected"}
+      .with("error", done.error().message)
+      .error();
+    inspect_sent = true;
+    self->delayed_send(self, options.sweep_interval, atom::inspect_v);
+    return;
+  }
+  if (!inspecting->done()) {
+    inspect_sent = true;
+    self->send(self, atom::inspect_v);
+    return;
+  }
+  const auto& found = inspecting->found();
+  log_event{"storage-inspected"}
+    .with("jobs", found.jobs)
+    .with("lost", found.lost)
+    .with("unknown", found.unknown)
+    .with("strays", found.strays)
+    .info();
+  inspecting.reset();
+}
+
+void storage_state::note_damage(const std::string& text) {
+  log_event{"storage-index-damaged"}.with("error", text).error();
+  index_damage
+    = make_error(errc::index_damaged,
+                 "the index of the captures is damaged: none is taken or "
+                 "removed until the operator has restored it");
+}
+
 void storage_state::sweep(std::uint64_t round) {
   if (round != sweep_round)
     return;
-  if (check_home(true)) {
+  if (check_change()) {
     self->delayed_send(self, options.sweep_interval, atom::sweep_v, round);
     return;
   }
@@ -509,35 +595,37 @@ void storage_state::sweep(std::uint64_t round) {
     log_event{"storage-sweep-failed"}
       .with("error", victims.error().message)
       .error();
-  const auto removed_before = removed_jobs;
-  if (victims)
-    for (const auto& x : *victims)
-      remove(x.id);
-  const auto keys = forget_keys();
-  const auto collects = forget_collects();
   // A step that removed something may have left more; one that could not must
   // not spin.
-  if (removed_jobs != removed_before || keys == sweep_step_keys
-      || collects == sweep_step_collects)
+  const auto removed = victims && remove(*victims);
+  const auto forgot = forget_old();
+  if (removed || forgot)
     self->send(self, atom::sweep_v, round);
   else
     self->delayed_send(self, options.sweep_interval, atom::sweep_v, round);
 }
 
-void storage_state::remove(const std::string& id) {
-  const auto erased = erase_row(parts, id);
-  if (!erased) {
+/// Removes jobs by retention. Returns whether there were any and it could.
+bool storage_state::remove(const std::vector<stored_savefile>& victims) {
+  if (victims.empty())
+    return false;
+  std::vector<std::string> ids;
+  for (const auto& x : victims)
+    ids.push_back(x.id);
+  if (const auto erased = erase_rows(parts, ids); !erased) {
     log_event{"storage-sweep-failed"}
-      .with("job", id)
       .with("error", erased.error().message)
       .error();
-    return;
+    return false;
   }
-  tell_of_change(id);
-  drop_files(parts, id);
-  leases.forget(id);
-  ++removed_jobs;
-  log_event{"storage-job-expired"}.with("job", id).info();
+  for (const auto& id : ids) {
+    tell_of_change(id);
+    drop_files(parts, id);
+    leases.forget(id);
+    log_event{"storage-job-expired"}.with("job", id).info();
+  }
+  removed_jobs += ids.size();
+  return true;
 }
 
 void storage_state::tell_of_change(const std::string& id) {
@@ -555,31 +643,25 @@ caf::result<caf::ok_atom> storage_state::set_limits(storage_limits limits) {
   return caf::ok_atom_v;
 }
 
-std::size_t storage_state::forget_keys() {
-  const auto forgotten
-    = parts.index->forget_keys(oldest_key(), sweep_step_keys);
-  if (forgotten)
-    return *forgotten;
-  log_event{"storage-sweep-failed"}
-    .with("error", forgotten.error().message)
-    .error();
-  return 0;
+/// Forgets some of what is too old to count. Returns whether there may be more.
+bool storage_state::forget_old() {
+  const auto more = [](const stored<std::size_t>& forgotten) {
+    if (!forgotten)
+      log_event{"storage-sweep-failed"}
+        .with("error", forgotten.error().message)
+        .error();
+    return forgotten && *forgotten == sweep_step_rows;
+  };
+  const auto keys
+    = more(parts.index->forget_keys(oldest_key(), sweep_step_rows));
+  const auto collects
+    = more(parts.index->forget_collects(oldest_collect(), sweep_step_rows));
+  return keys || collects;
 }
 
 unix_ns storage_state::oldest_key() const {
   return parts.wall_clock()
          - std::chrono::nanoseconds{options.key_lifetime}.count();
-}
-
-std::size_t storage_state::forget_collects() {
-  const auto forgotten
-    = parts.index->forget_collects(oldest_collect(), sweep_step_collects);
-  if (forgotten)
-    return *forgotten;
-  log_event{"storage-sweep-failed"}
-    .with("error", forgotten.error().message)
-    .error();
-  return 0;
 }
 
 unix_ns storage_state::oldest_collect() const {
@@ -594,6 +676,34 @@ void storage_state::retry_unresolved() {
   unresolved.pop_front();
   if (!resolve(parts, id))
     unresolved.push_back(std::move(id));
+}
+
+/// Ends a job of an earlier process whose end the index has refused so far, for
+/// somebody who asks for it to be over.
+caf::error storage_state::settle(job_record& record) {
+  const auto i = std::find(unresolved.begin(), unresolved.end(), record.id);
+  if (i == unresolved.end())
+    return caf::none;
+  auto resolved = resolve(parts, record.id);
+  if (!resolved)
+    return as_error(resolved.error());
+  unresolved.erase(i);
+  record = std::move(*resolved);
+  return caf::none;
+}
+
+/// Looks at all rows and files again, from the first.
+void storage_state::inspect_anew() {
+  inspecting.emplace();
+  if (!std::exchange(inspect_sent, true))
+    self->send(self, atom::inspect_v);
+}
+
+/// Why no job may be added or removed, if so.
+caf::error storage_state::check_change() {
+  if (auto err = check_home(true))
+    return err;
+  return index_damage;
 }
 
 // -- a directory that is lost -------------------------------------------------
@@ -639,6 +749,7 @@ void storage_state::look_for_directory() {
   home_trouble.clear();
   log_event{"storage-found"}.with("was", loss.text).warn();
   take_up_seals(loss);
+  inspect_anew();
 }
 
 stored<void> storage_state::renew_home(const directory_loss& loss) {
@@ -654,12 +765,7 @@ stored<void> storage_state::renew_home(const directory_loss& loss) {
     open_jobs.erase(id);
     room.close(id);
   }
-  for (const auto& id : report->lost)
-    tell_of_change(id);
-  log_event{"storage-renewed"}
-    .with("failed", report->failed.size())
-    .with("lost", report->lost.size())
-    .warn();
+  log_event{"storage-renewed"}.with("failed", report->failed.size()).warn();
   return {};
 }
 
@@ -762,6 +868,10 @@ storage(storage_actor::stateful_pointer<storage_state> self,
       return self->state.set_limits(std::move(limits));
     },
     [self](atom::work) { self->state.seal_slice(); },
+    [self](atom::inspect) { self->state.inspect_slice(); },
+    [self](atom::damaged, const std::string& text) {
+      self->state.note_damage(text);
+    },
     [self](atom::sweep, std::uint64_t round) { self->state.sweep(round); },
     [self](atom::renew) { self->state.look_for_directory(); },
   };

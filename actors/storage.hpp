@@ -4,6 +4,8 @@
 #include "actors/capacity.hpp"
 #include "actors/directory_identity.hpp"
 #include "actors/download_leases.hpp"
+#include "actors/index_check.hpp"
+#include "actors/inspection.hpp"
 #include "actors/interfaces.hpp"
 #include "actors/seal.hpp"
 #include "actors/storage_limits.hpp"
@@ -20,6 +22,7 @@
 #include <deque>
 #include <filesystem>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -47,6 +50,8 @@ struct storage_options : storage_limits {
   capture::file_system* files = &capture::posix_files();
   /// Name of the SQLite VFS over the same place; empty for SQLite's own.
   std::string index_vfs;
+  /// A larger index is checked while it is in use, not before.
+  std::uint64_t check_at_open_bytes = 32u << 20;
   /// Makes steps fail, for tests and simulation; empty in production.
   fault_plan faults;
 };
@@ -73,7 +78,8 @@ struct storage_state {
   explicit storage_state(storage_actor::pointer self);
 
   /// Locks the directory, opens the index, and resolves what an earlier process
-  /// left open.
+  /// left open: all that must be done before anything is served, and that does
+  /// not take longer the more jobs there are.
   caf::error init(storage_options opts);
 
   // -- after a restart --------------------------------------------------------
@@ -126,6 +132,12 @@ struct storage_state {
 
   // -- upkeep -----------------------------------------------------------------
 
+  /// Does one slice of the inspection.
+  void inspect_slice();
+
+  /// The index is damaged: adds and removes no job any more.
+  void note_damage(const std::string& text);
+
   /// Does one bounded step of retention, and sees to the next. Of two that
   /// would go on side by side, the one that began before `set_limits` ends.
   void sweep(std::uint64_t round);
@@ -150,6 +162,10 @@ struct storage_state {
   caf::error home_lost; ///< Why nothing can be written: the directory is gone.
   std::optional<capacity::time_point> home_seen; ///< When last looked at.
   std::string home_trouble; ///< Why it could not be made anew, as logged last.
+  caf::error index_damage;  ///< Why no job may be added or removed.
+  std::unique_ptr<index_check> check;   ///< Of a large index; gone before it.
+  std::optional<inspection> inspecting; ///< Until it has ended.
+  bool inspect_sent = false;            ///< An `inspect` message is under way.
   std::deque<pending_seal> seals;
   bool working = false; ///< A `work` message is under way.
   /// Jobs of an earlier process whose end the index has refused so far.
@@ -164,19 +180,22 @@ struct storage_state {
 
 private:
   capacity make_capacity();
+  void begin_check();
+  void inspect_anew();
   caf::error check_home(bool at_once);
+  caf::error check_change();
   stored<void> renew_home(const directory_loss& loss);
   void take_up_seals(const directory_loss& loss);
   std::deque<pending_seal>::iterator find_seal(const std::string& id);
   void finish_seal(const store_error& why);
   void go_on_sealing();
-  void remove(const std::string& id);
+  bool remove(const std::vector<stored_savefile>& victims);
   void tell_of_change(const std::string& id);
-  std::size_t forget_keys();
+  bool forget_old();
   unix_ns oldest_key() const;
-  std::size_t forget_collects();
   unix_ns oldest_collect() const;
   void retry_unresolved();
+  caf::error settle(job_record& record);
 };
 
 /// Keeps the index and the files. Quits at once, with the reason, if the

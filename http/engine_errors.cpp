@@ -64,6 +64,7 @@ api_error to_api_error(const failure& from) {
             "operator",
             ""};
   case errc::storage_lost:
+  case errc::index_damaged:
     return {503, code::storage_unavailable, from.text, ""};
   case errc::quota_reached:
     return {507, code::quota_reached, from.text, ""};

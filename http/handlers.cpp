@@ -469,7 +469,7 @@ void api::readyz(const request&, reply answer) {
       probe_timeout, [self, to, refuse](const outcome<storage_stats>& disk) {
         if (disk)
           to->send(ready_response(*disk, self->version_));
-        else if (disk.error().ours && disk.error().code == errc::storage_lost)
+        else if (disk.error().ours && !is_internal(disk.error()))
           refuse(code::storage_unavailable, disk.error().text);
         else
           refuse(code::storage_unavailable, "The storage does not answer");

@@ -1,7 +1,8 @@
 // A scripted life of a few jobs on a simulated disk, which ends at each of its
 // changes to files and index in turn: the process or the whole host crashes
-// there. What survives is given to the next process, and everything that the
-// first one was told stands must stand. In the same way each call fails once,
+// there. What survives is given to the next process, which crashes at one of
+// its changes as well, and then to a third: everything that the first one was
+// told stands must stand. In the same way each call fails once,
 // after which life goes on.
 #include "actors/storage.hpp"
 #include "capture/savefile.hpp"
@@ -428,7 +429,19 @@ protected:
     stop();
     disk->crash(kind);
     disk->start();
+    crash_again(kind, seed);
     check_everything(kind);
+  }
+
+  /// Ends the next process in the same way at one of the changes by which it
+  /// takes up what the first one left, or behind all of them.
+  void crash_again(crash_kind kind, std::uint64_t seed) {
+    constexpr std::uint64_t changes_of_a_start = 40;
+    disk->crash_at_change(seed % changes_of_a_start, kind);
+    start();
+    stop();
+    disk->crash(kind);
+    disk->start();
   }
 
   /// A pcapng file changes little of a life: each round takes a third of it.

@@ -287,12 +287,30 @@ TEST_F(JobIndexTest, UpdatesNoUnknownJob) {
 TEST_F(JobIndexTest, ErasesAJobWithItsInterfaces) {
   auto record = full_record();
   insert(record);
-  EXPECT_TRUE(*index->erase(record.id));
-  EXPECT_FALSE(*index->erase(record.id));
+  EXPECT_TRUE(index->erase({record.id}));
+  EXPECT_TRUE(index->erase({record.id})) << "there need not be one";
   EXPECT_FALSE(find(7));
   record.interfaces.clear();
   insert(record);
   EXPECT_THAT(find(7)->interfaces, IsEmpty());
+}
+
+TEST_F(JobIndexTest, ErasesAllOrNone) {
+  for (const int n : {1, 2, 3})
+    insert(make_record(n));
+  {
+    SQLite::Database other{file().string(), SQLite::OPEN_READWRITE};
+    other.exec("CREATE TRIGGER refuse BEFORE DELETE ON jobs "
+               "WHEN old.id LIKE '%2' "
+               "BEGIN SELECT raise(ABORT, 'not this one'); END");
+  }
+  const auto refused = index->erase({id_of(1), id_of(2), id_of(3)});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().message,
+            "remove 3 jobs from " + file().string() + ": not this one");
+  EXPECT_EQ(index->totals()->jobs, 3u);
+  ASSERT_TRUE(index->erase({id_of(1), id_of(3)}));
+  EXPECT_THAT(listed(query_of(account)), ElementsAre(2));
 }
 
 // -- lists --------------------------------------------------------------------
@@ -361,7 +379,7 @@ TEST_F(JobIndexTest, ListsEachPageAsALookAtEveryJobWould) {
     insert(x);
     const auto lot = below(5);
     if (lot == 0) {
-      ASSERT_TRUE(index->erase(x.id));
+      ASSERT_TRUE(index->erase({x.id}));
       continue;
     }
     if (lot > 1) {
@@ -453,7 +471,7 @@ TEST_F(JobIndexTest, RemembersAPageUntilAJobChanges) {
     index->update(make_terminal(1, job_phase::failed, 5), durability::process));
   EXPECT_FALSE(unchanged());
   EXPECT_EQ(before->jobs[0].phase, job_phase::failed);
-  ASSERT_TRUE(*index->erase(id_of(1)));
+  ASSERT_TRUE(index->erase({id_of(1)}));
   EXPECT_FALSE(unchanged());
   EXPECT_EQ(before->jobs.size(), 1u);
   EXPECT_TRUE(unchanged());
@@ -488,7 +506,7 @@ TEST_F(JobIndexTest, CountsWhatALookAtEveryJobWouldCount) {
   EXPECT_EQ(count("success"), 2u);
   EXPECT_EQ(index->totals()->jobs, 4u);
   EXPECT_EQ(index->totals()->savefile_bytes, 42u);
-  ASSERT_TRUE(*index->erase(id_of(3)));
+  ASSERT_TRUE(index->erase({id_of(3)}));
   EXPECT_EQ(count("success"), 1u);
   EXPECT_EQ(index->totals()->jobs, 3u);
   EXPECT_EQ(index->totals()->savefile_bytes, 12u);
@@ -543,7 +561,10 @@ TEST_F(JobIndexTest, NamesWhatRetentionLooksFor) {
   EXPECT_THAT(numbers(index->finished_before(100, 10)), IsEmpty());
   EXPECT_THAT(numbers(index->oldest_savefiles(10)), ElementsAre(4, 2));
   EXPECT_THAT(numbers(index->oldest_savefiles(1)), ElementsAre(4));
-  EXPECT_THAT(numbers(index->savefiles()), ElementsAre(2, 4));
+  EXPECT_THAT(numbers(index->savefiles_behind("", 2)), ElementsAre(1, 2));
+  EXPECT_THAT(numbers(index->savefiles_behind(id_of(2), 10)),
+              ElementsAre(3, 4));
+  EXPECT_EQ(index->savefiles_behind(id_of(3), 1)->at(0).savefile_bytes, 40u);
   const auto totals = index->totals();
   ASSERT_TRUE(totals);
   EXPECT_EQ(totals->jobs, 4u);
@@ -592,6 +613,17 @@ TEST_F(JobIndexTest, RefusesACorruptIndex) {
   const auto error = refusal();
   EXPECT_EQ(error.code, store_errc::damaged);
   EXPECT_THAT(error.message, HasSubstr("open index " + file().string()));
+}
+
+TEST_F(JobIndexTest, OpensACorruptIndexThatIsCheckedElsewhere) {
+  for (int i = 0; i < 200; ++i)
+    insert(make_record(i, i));
+  index.reset();
+  auto bytes = read_file(file());
+  bytes.replace(bytes.size() - 4096, 4096, 4096, '\x55');
+  write_file(file(), bytes);
+  EXPECT_TRUE(job_index::open(file(), capture::posix_files(), {},
+                              index_checking::elsewhere));
 }
 
 TEST_F(JobIndexTest, RefusesAnotherProgramsDatabase) {
@@ -656,7 +688,7 @@ TEST_F(JobIndexTest, KeepsNoKeyWithoutItsJob) {
   // The job's row is refused, and its key goes with it.
   EXPECT_FALSE(index->insert(make_record(1), "two"));
   EXPECT_EQ(recalled("two"), 0);
-  ASSERT_TRUE(*index->erase(id_of(1)));
+  ASSERT_TRUE(index->erase({id_of(1)}));
   EXPECT_EQ(recalled("one"), 0);
   EXPECT_EQ(count_keys(), 0);
 }
@@ -667,7 +699,7 @@ TEST_F(JobIndexTest, RecallsNoKeyThatIsTooOld) {
   EXPECT_EQ(recalled("one", 1001), 0);
   insert_with_key(2, "one", 2000);
   EXPECT_EQ(recalled("one", 1001), 2) << "an old key may be used again";
-  ASSERT_TRUE(*index->erase(id_of(1)));
+  ASSERT_TRUE(index->erase({id_of(1)}));
   EXPECT_EQ(recalled("one", 1001), 2) << "and is the new job's then";
 }
 
@@ -748,7 +780,7 @@ TEST_F(JobIndexTest, CountsAJobUntilItIsTooOldOrRefunded) {
   theirs.spec.account_id = other_account;
   insert(theirs);
   insert(make_record(4, 40));
-  ASSERT_TRUE(index->erase(id_of(2)));
+  ASSERT_TRUE(index->erase({id_of(2)}));
   ASSERT_TRUE(index->refund(id_of(4)));
   ASSERT_TRUE(index->refund(id_of(5))) << "there need not be one";
   open();

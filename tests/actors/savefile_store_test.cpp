@@ -23,6 +23,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
+using ::testing::UnorderedElementsAre;
 
 namespace fs = std::filesystem;
 
@@ -76,6 +77,18 @@ protected:
               const std::string& job = id) {
     const auto done = store->append(job, run, make_batch(packets, time));
     ASSERT_TRUE(done) << done.error().message;
+  }
+
+  /// Paths of all that a walk comes by.
+  std::vector<fs::path> walked() const {
+    std::vector<fs::path> result;
+    for (auto walk = store->walk(); !walk.done();) {
+      const auto entries = walk.next(3);
+      EXPECT_TRUE(entries) << entries.error().message;
+      for (const auto& x : *entries)
+        result.push_back(x.path);
+    }
+    return result;
   }
 
   temp_directory directory;
@@ -281,7 +294,7 @@ TEST_F(SavefileStoreTest, LetsGoOfDroppedRuns) {
   EXPECT_FALSE(fs::exists(root() / "jobs" / id));
   EXPECT_THAT(store->runs(id), IsEmpty());
   EXPECT_THAT(open_below(root() / "jobs"), SizeIs(1));
-  EXPECT_THAT(*store->jobs_with_runs(), ElementsAre(other_id));
+  EXPECT_THAT(walked(), ElementsAre(root() / "jobs" / other_id));
   EXPECT_TRUE(store->drop_runs(id)) << "there need not be any";
 }
 
@@ -507,11 +520,51 @@ TEST_F(SavefileStoreTest, SaysWhichSavefileIsMissing) {
 }
 
 TEST_F(SavefileStoreTest, KnowsItsOwnFilesByName) {
-  for (const auto& name :
-       {id + ".pcap", id + ".pcapng", other_id + ".pcap.part",
-        std::string{"notes.txt"}, id + ".pcap.bak", std::string{"x.pcap"}})
+  const std::vector<std::string> ours{id + ".pcap", id + ".pcapng",
+                                      other_id + ".pcap.part"};
+  EXPECT_FALSE(*store->has_files());
+  for (const auto& name : {std::string{"notes.txt"}, id + ".pcap.bak",
+                           std::string{"x.pcap"}, other_id})
     write_file(savefile_file(name), "");
-  EXPECT_THAT(*store->jobs_with_files(), ElementsAre(id, other_id));
+  append(0, 1, 1);
+  EXPECT_FALSE(*store->has_files()) << "runs are none";
+  for (const auto& name : ours)
+    write_file(savefile_file(name), "");
+  write_file(root() / "jobs" / "notes.txt", "");
+  EXPECT_TRUE(*store->has_files());
+  EXPECT_THAT(walked(), UnorderedElementsAre(
+                          savefile_file(ours[0]), savefile_file(ours[1]),
+                          savefile_file(ours[2]), root() / "jobs" / id));
+}
+
+TEST_F(SavefileStoreTest, WalksInStepsAsLongAsIsWanted) {
+  for (int i = 0; i < 10; ++i)
+    write_file(savefile_file("not ours " + std::to_string(i)), "");
+  append(0, 1, 1);
+  auto walk = store->walk();
+  std::size_t found = 0;
+  auto steps = 0;
+  for (; !walk.done(); ++steps) {
+    const auto entries = walk.next(4);
+    ASSERT_TRUE(entries) << entries.error().message;
+    for (const auto& x : *entries) {
+      ++found;
+      EXPECT_EQ(x.id, id);
+      EXPECT_EQ(x.what, stored_entry::kind::runs);
+    }
+  }
+  EXPECT_EQ(found, 1u);
+  EXPECT_GE(steps, 3) << "names that are not ours cost as much";
+}
+
+TEST_F(SavefileStoreTest, SaysWhereAWalkEnded) {
+  auto walk = store->walk();
+  fs::remove(root() / "savefiles");
+  const auto entries = walk.next(4);
+  ASSERT_FALSE(entries);
+  EXPECT_EQ(entries.error().message, "list directory "
+                                       + (root() / "savefiles").string()
+                                       + ": No such file or directory");
 }
 
 } // namespace edgecap::test

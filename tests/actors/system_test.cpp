@@ -132,6 +132,32 @@ TEST_F(System, SaysWhichActorOfItsTreeDied) {
   EXPECT_EQ((*engine)->stop(), 0u);
 }
 
+// The check runs in a thread of its own, so that its word may come at any time.
+TEST_F(System, StartsWithALargeIndexAndNoticesThatItIsDamaged) {
+  auto opts = options();
+  opts.storage.check_at_open_bytes = 0;
+  ASSERT_TRUE(engine::start(sys, opts)) << "it makes the index";
+  ASSERT_TRUE(engine::start(sys, opts)) << "which is whole";
+  const auto file = opts.storage.directory / "index.sqlite";
+  auto bytes = read_file(file);
+  bytes.replace(bytes.size() - 4096, 4096, 4096, '\x55');
+  write_file(file, bytes);
+  auto engine = engine::start(sys, opts);
+  if (!engine) { // It may be noticed before the first answer.
+    EXPECT_EQ(describe(engine.error()).code, errc::index_damaged);
+    return;
+  }
+  caf::scoped_actor self{sys};
+  const auto deadline = std::chrono::steady_clock::now() + 60s;
+  auto code = errc::unknown_job;
+  while (code != errc::index_damaged
+         && std::chrono::steady_clock::now() < deadline)
+    self->request((*engine)->storage(), 10s, atom::stats_v)
+      .receive([](const storage_stats&) {},
+               [&](caf::error& err) { code = describe(err).code; });
+  EXPECT_EQ(code, errc::index_damaged);
+}
+
 TEST(RandomJobId, IsHexAndNeverTheSame) {
   const auto first = random_job_id();
   EXPECT_EQ(first.size(), 32u);

@@ -80,6 +80,7 @@ def assert_whole(api, job, directory):
 
 def assert_nothing_stray(daemon):
     """No file half written, no run of a job that is over, in the directory."""
+    daemon.wait_inspected()
     names = [
         str(path.relative_to(daemon.directory))
         for path in daemon.directory.rglob("*")
@@ -362,6 +363,7 @@ def test_leftovers_of_a_crash_are_removed(daemon, link, tmp_path):
     half.write_bytes(whole.read_bytes()[:50])
     with daemon:
         assert_whole(api, api.job(job_id), tmp_path)
+        daemon.wait_inspected()
         assert not half.exists()
         answer = api.get(api.path("a" * 32, "/download"))
         assert answer.status == 404

@@ -212,6 +212,8 @@ fake_disk(storage_actor::pointer self,
     [=](atom::stop, const std::string&,
         const std::string&) -> caf::result<job_record> { return refuse(); },
     [](atom::refund, const std::string&) {},
+    [](atom::inspect) {},
+    [](atom::damaged, const std::string&) {},
     [](atom::renew) {},
     [=](atom::append, const std::string&, std::uint32_t,
         const capture::packet_batch&) -> caf::result<caf::ok_atom> {

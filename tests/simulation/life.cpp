@@ -55,8 +55,10 @@ life::life(engine_options options, instant now, trace& log)
   baseline_ = system_.registry().running();
   limiter = system_.spawn(rate_limiter, options.limiter);
   storage = system_.spawn(edgecap::storage, std::move(options.storage));
-  // As the engine does: nobody is served before storage is.
-  run_all();
+  // As the engine does: nobody is served before storage is open. What it does
+  // after that takes its turns as all else does.
+  for (auto starts = scheduler_.jobs.size(); starts > 0; --starts)
+    scheduler_.try_run_once();
   if (dead(storage)) {
     failed_ = true;
     return;

@@ -627,7 +627,7 @@ bool world::quiet() const {
   return registry.running.empty() && registry.creating == 0
          && registry.withdrawn.empty() && registry.keyed.empty()
          && store.seals.empty() && store.unresolved.empty()
-         && store.open_jobs.empty();
+         && store.open_jobs.empty() && !store.inspecting;
 }
 
 void world::come_to_rest() {
@@ -655,6 +655,8 @@ std::string world::what_is_left() const {
     result += ", storage takes packets of " + id;
   for (const auto& id : store.unresolved)
     result += ", " + id + " is unresolved";
+  if (store.inspecting)
+    result += ", files of an earlier process are looked at";
   return result + ", " + std::to_string(registry.creating) + " creating, "
          + std::to_string(registry.keyed.size()) + " with keys, "
          + std::to_string(store.seals.size()) + " seals";
@@ -731,17 +733,18 @@ void world::check_disk_at_rest(const std::vector<job_record>& everything) {
         violate("a savefile is as large as the record says", x.id);
     }
   }
-  const auto files = parts.store->jobs_with_files();
-  const auto runs = parts.store->jobs_with_runs();
-  if (!files || !runs)
-    return violate("the disk can be read", {});
   // What could not be removed waits for the next start.
   const auto left = faults_.hits(fault::clean_fails) + disk_errors_ > 0;
-  if (!left && !runs->empty())
-    violate("no run outlives its job", runs->front());
-  for (const auto& id : *files)
-    if (!left && wanted.count(id) == 0)
-      violate("no savefile without its record", id);
+  for (auto walk = parts.store->walk(); !walk.done();) {
+    const auto entries = walk.next(1);
+    if (!entries)
+      return violate("the disk can be read", entries.error().message);
+    for (const auto& x : *entries)
+      if (!left
+          && (x.what != stored_entry::kind::savefile
+              || wanted.count(x.id) == 0))
+        violate("nothing outlives its job", x.path.string());
+  }
 }
 
 /// Ends the process in order; the next one finds what there was.

@@ -165,6 +165,8 @@ storage_actor::behavior_type fake_storage(storage_actor::pointer self,
       return stats;
     },
     [](atom::limits, const storage_limits&) { return caf::ok_atom_v; },
+    [](atom::inspect) {},
+    [](atom::damaged, const std::string&) {},
     [](atom::renew) {},
     [st](atom::work) {
       // A promise may be answered by its own actor only.

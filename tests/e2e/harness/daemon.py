@@ -225,6 +225,16 @@ class Daemon:
             lambda: f"/readyz\n{self.log()}", ready, self.ready_timeout_s
         )
 
+    def wait_inspected(self):
+        """Waits until it has looked at all files of an earlier process."""
+
+        def inspected():
+            log = self.log()
+            began = log.rfind('"storage-opened"')
+            return 0 <= began < log.rfind('"storage-inspected"')
+
+        wait_until("storage-inspected", inspected, self.ready_timeout_s)
+
     def write_config(self, text):
         """Puts another configuration in the place of the one that is there; a
         reader sees the one or the other."""

@@ -38,7 +38,10 @@ class Victim(daemons.Daemon):
             late = time.monotonic() - began > self.ready_timeout_s
             assert not late, f"not ready in time:\n{self.tail()}"
             time.sleep(POLL_INTERVAL_S)
-        return time.monotonic() - began
+        took = time.monotonic() - began
+        # What is left on disk is judged next.
+        self.wait_inspected()
+        return took
 
     def _ready(self):
         connection = http.client.HTTPConnection("127.0.0.1", self.port)
