@@ -1,6 +1,8 @@
 // edgecapd: puts the parts together, waits for a signal, takes them apart.
 
+#include "actors/edge.hpp"
 #include "actors/log_event.hpp"
+#include "actors/network.hpp"
 #include "actors/system.hpp"
 #include "capture/live_source.hpp"
 #include "config/command_line.hpp"
@@ -19,6 +21,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <functional>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -92,41 +95,69 @@ int hash_secret(const std::string& salt_file) {
   return config::exit_ok;
 }
 
-/// Follows the configuration file at each SIGHUP. Returns the signal that is to
-/// end the process.
-int wait_for_end(const sigset_t& signals, reloader& configuration) {
-  for (;;) {
-    int signal = 0;
-    sigwait(&signals, &signal);
-    if (signal != SIGHUP)
-      return signal;
-    configuration.reload();
-  }
+/// Waits for the signal that is to end the process, and has something done at
+/// each SIGHUP before.
+void wait_for_end(const sigset_t& signals,
+                  const std::function<void()>& hangup) {
+  int signal = SIGHUP;
+  for (sigwait(&signals, &signal); signal == SIGHUP; sigwait(&signals, &signal))
+    hangup();
+  log_event{"shutdown-begins"}.with("signal", strsignal(signal)).info();
 }
 
-int serve(const config::settings& settings, const std::string& file) {
-  const auto signals = block_signals();
-  raise_descriptor_limit();
-  set_up_logging(settings.log);
-  capture::live_capture captures{to_capture_options(settings.capture)};
-  caf::actor_system_config caf_config;
-  prepare(caf_config, actor_threads);
-  caf::actor_system system{caf_config};
+int start_failed(const caf::error& why) {
+  log_event{"start-failed"}.with("error", describe(why).text).error();
+  return config::exit_configuration;
+}
+
+/// A clean end destroys everything; actors that refuse to die would be waited
+/// for, so the process leaves without that.
+void leave_if_left(std::size_t actors) {
+  if (actors > 0)
+    std::_Exit(EXIT_FAILURE);
+}
+
+/// Captures for a collector until a signal comes.
+int serve_edge(const config::settings& settings, caf::actor_system& system,
+               capture::source_factory open_source, const sigset_t& signals) {
+  auto options = to_edge_options(settings, std::move(open_source));
+  const auto name = options.node.name;
+  auto edge = edge::start(system, std::move(options));
+  if (!edge)
+    return start_failed(edge.error());
+  log_event{"edge-started"}
+    .with("node", name)
+    .with("version", EDGECAP_VERSION)
+    .info();
+  wait_for_end(signals, [] {
+    log_event{"config-not-reloaded"}
+      .with("error", "an edge reads its configuration when it starts")
+      .warn();
+  });
+  const auto drained = (*edge)->drain(settings.shutdown.grace_period);
+  const auto left = (*edge)->stop();
+  log_event{"shutdown-ends"}
+    .with("captures_drained", drained)
+    .with("actors_left", left)
+    .info();
+  leave_if_left(left);
+  return drained ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/// Serves the API until a signal comes.
+/// @param file where the configuration is, which is followed.
+int serve_api(const config::settings& settings, const std::string& file,
+              caf::actor_system& system, capture::source_factory open_source,
+              const sigset_t& signals) {
   auto engine = engine::start(
-    system,
-    to_engine_options(settings, [&captures](auto options, auto listener) {
-      return captures.open(std::move(options), std::move(listener));
-    }));
-  if (!engine) {
-    log_event{"start-failed"}
-      .with("error", describe(engine.error()).text)
-      .error();
-    return config::exit_configuration;
-  }
+    system, to_engine_options(settings, std::move(open_source)));
+  if (!engine)
+    return start_failed(engine.error());
   auto& tree = **engine;
   auto api = std::make_unique<http::server>(
     system,
-    http::engine_handles{tree.registry(), tree.limiter(), tree.storage()},
+    http::engine_handles{tree.registry(), tree.limiter(), tree.storage(),
+                         tree.fleet()},
     to_api_options(settings), to_front_options(settings));
   log_event{"listening"}
     .with("address", settings.listen.address)
@@ -134,8 +165,7 @@ int serve(const config::settings& settings, const std::string& file) {
     .with("version", EDGECAP_VERSION)
     .info();
   reloader configuration{file, settings, tree, *api};
-  const auto signal = wait_for_end(signals, configuration);
-  log_event{"shutdown-begins"}.with("signal", strsignal(signal)).info();
+  wait_for_end(signals, [&] { configuration.reload(); });
   const auto sealed = tree.seal_jobs(settings.shutdown.grace_period);
   const auto answered = api->drain(answer_drain_timeout);
   const auto left = tree.stop();
@@ -145,11 +175,26 @@ int serve(const config::settings& settings, const std::string& file) {
     .with("actors_left", left)
     .info();
   api.reset();
-  // A clean end destroys everything; actors that refuse to die would be waited
-  // for, so the process leaves without that.
-  if (left > 0)
-    std::_Exit(EXIT_FAILURE);
+  leave_if_left(left);
   return sealed ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int serve(const config::settings& settings, const std::string& file) {
+  const auto signals = block_signals();
+  raise_descriptor_limit();
+  set_up_logging(settings.log);
+  capture::live_capture captures{to_capture_options(settings.capture)};
+  const auto open_source = [&captures](auto options, auto listener) {
+    return captures.open(std::move(options), std::move(listener));
+  };
+  caf::actor_system_config caf_config;
+  prepare(caf_config, actor_threads);
+  if (settings.is != config::role::standalone)
+    prepare_network(caf_config);
+  caf::actor_system system{caf_config};
+  return settings.is == config::role::edge
+           ? serve_edge(settings, system, open_source, signals)
+           : serve_api(settings, file, system, open_source, signals);
 }
 
 int run(const config::command_line& command) {

@@ -42,6 +42,8 @@ std::string to_string(errc x) {
     return "quota_reached";
   case errc::index_damaged:
     return "index_damaged";
+  case errc::node_refused:
+    return "node_refused";
   }
   return "invalid";
 }

@@ -29,6 +29,7 @@ enum class errc : std::uint8_t {
   storage_lost,        ///< The storage directory is not there any more.
   quota_reached,       ///< The account, or all of them, may keep no more.
   index_damaged,       ///< The index does not hold what it must hold.
+  node_refused,        ///< The fleet does not take this node.
 };
 
 /// Name of the code, as logged.

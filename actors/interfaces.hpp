@@ -111,17 +111,61 @@ using sampler_actor = caf::typed_actor<
   // INTERNAL: The packet source ended.
   caf::reacts_to<atom::ended, capture::source_end>>;
 
-/// The NODE actor interface: hosts samplers on one machine.
+/// The NODE actor interface: hosts samplers on one machine. May be in another
+/// process than all others but its samplers.
 using node_actor = caf::typed_actor<
+  // Returns what is so now.
+  caf::replies_to<atom::pulse>::with<node_pulse>,
   // Returns the interfaces that the node has for a system, as sampler specs
   // with sampling, snaplen and promiscuity filled in.
   caf::replies_to<atom::survey, std::string>::with<std::vector<sampler_spec>>,
   // Spawns a sampler that delivers to the given sink.
   caf::replies_to<atom::sample, sampler_spec,
-                  batch_sink_actor>::with<sampler_actor>>;
+                  batch_sink_actor>::with<sampler_actor>,
+  // Takes no more samplers, stops those that run, and answers when they have
+  // handed over what they had.
+  caf::replies_to<atom::shutdown>::with<caf::ok_atom>>;
+
+/// A node that jobs may capture on.
+struct node_offer {
+  std::string name;
+  node_actor handle;
+  /// What its clock shows more than ours, in nanoseconds.
+  std::int64_t clock_offset_ns = 0;
+};
+
+/// What the FLEET tells whoever wants to know of nodes.
+using node_watcher_actor = caf::typed_actor<
+  // A node is there, or is back: as another process, or after it was lost.
+  caf::reacts_to<atom::joined, node_offer>,
+  // A node is lost: its name, and why.
+  caf::reacts_to<atom::left, std::string, std::string>>;
+
+/// What a node in another process may ask. Published on the network.
+using reception_actor = caf::typed_actor<
+  // A node says who it is, and which handle it has.
+  caf::replies_to<atom::hello, node_hello, node_actor>::with<node_welcome>>;
+
+/// The FLEET actor interface: knows the nodes, and which of them are there.
+using fleet_actor = reception_actor::extend<
+  // Returns the nodes that are there, and tells of changes from then on.
+  caf::replies_to<atom::watch,
+                  node_watcher_actor>::with<std::vector<node_offer>>,
+  // Returns all nodes that it knows, by name.
+  caf::replies_to<atom::list>::with<std::vector<node_status>>,
+  // INTERNAL: Asks the nodes for their pulse, and sees which are lost.
+  caf::reacts_to<atom::tick>>;
+
+/// The UPLINK actor interface: the way from a node to its collector.
+using uplink_actor = caf::typed_actor<
+  // INTERNAL: Dials the collector.
+  caf::reacts_to<atom::dial>>;
 
 /// The JOB actor interface: one requested capture.
 using job_actor = batch_sink_actor::extend<
+  // From the FLEET.
+  caf::reacts_to<atom::joined, node_offer>,
+  caf::reacts_to<atom::left, std::string, std::string>,
   // INTERNAL: Surveys the nodes and starts the samplers.
   caf::reacts_to<atom::sample>,
   // Ends the job and keeps what it captured; for a client or a shutdown.
@@ -175,6 +219,11 @@ using job_registry_actor = expiry_sink_actor::extend<
 CAF_BEGIN_TYPE_ID_BLOCK(edgecap_handles, caf::id_block::edgecap::end)
   CAF_ADD_TYPE_ID(edgecap_handles, (edgecap::batch_sink_actor))
   CAF_ADD_TYPE_ID(edgecap_handles, (edgecap::expiry_sink_actor))
+  CAF_ADD_TYPE_ID(edgecap_handles, (edgecap::node_actor))
+  CAF_ADD_TYPE_ID(edgecap_handles, (edgecap::node_watcher_actor))
   CAF_ADD_TYPE_ID(edgecap_handles, (edgecap::sampler_actor))
   CAF_ADD_TYPE_ID(edgecap_handles, (std::vector<edgecap::sampler_spec>))
 CAF_END_TYPE_ID_BLOCK(edgecap_handles)
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(edgecap::node_offer)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(std::vector<edgecap::node_offer>)

@@ -59,35 +59,68 @@ void job_state::init(job_record accepted, std::chrono::milliseconds time_left,
 
 // -- starting -----------------------------------------------------------------
 
-void job_state::survey_nodes() {
+void job_state::find_nodes() {
   if (!running())
     return; // stopped before it began
-  surveyed = true;
-  surveys_pending = peers.nodes.size();
-  for (const auto& node : peers.nodes)
-    self->request(node, request_timeout, atom::survey_v, record.spec.system)
-      .then(
-        [this, node](std::vector<sampler_spec>& specs) {
-          --surveys_pending;
-          start_samplers(node, std::move(specs));
-          interface_settled();
-        },
-        [this](caf::error& err) {
-          --surveys_pending;
-          ++nodes_lost;
-          last_error = describe(err).text;
-          interface_settled();
-        });
+  self
+    ->request(peers.fleet, request_timeout, atom::watch_v,
+              node_watcher_actor{self})
+    .then(
+      [this](const std::vector<node_offer>& nodes) {
+        surveyed = true;
+        if (nodes.empty())
+          last_error = "no node is connected";
+        // Those that an earlier process captured on may be about to join.
+        for (std::size_t run = 0; run < first_run; ++run)
+          away.emplace(shares[run].report.node,
+                       "it was not there when the capture was taken up");
+        for (const auto& node : nodes)
+          survey(node);
+        interface_settled();
+      },
+      [this](caf::error& err) {
+        surveyed = true;
+        last_error = describe(err).text;
+        interface_settled();
+      });
 }
 
-void job_state::start_samplers(const node_actor& node,
+void job_state::survey(const node_offer& node) {
+  if (!running())
+    return;
+  // What is left of it is of its earlier process or connection.
+  lose_node(node.name, "it has joined again");
+  away.erase(node.name);
+  const auto join = ++joins[node.name];
+  ++surveys_pending;
+  self
+    ->request(node.handle, request_timeout, atom::survey_v, record.spec.system)
+    .then(
+      [this, node, join](std::vector<sampler_spec>& specs) {
+        --surveys_pending;
+        if (join == joins[node.name])
+          start_samplers(node, std::move(specs));
+        interface_settled();
+      },
+      [this](caf::error& err) {
+        --surveys_pending;
+        const auto why = describe(err);
+        // A node need not have every system.
+        if (!why.ours || why.code != errc::unknown_system)
+          ++surveys_failed;
+        last_error = why.text;
+        interface_settled();
+      });
+}
+
+void job_state::start_samplers(const node_offer& node,
                                std::vector<sampler_spec> specs) {
   if (!running())
     return;
   for (auto& spec : specs) {
     const auto run = static_cast<std::uint32_t>(shares.size());
     auto& added = shares.emplace_back();
-    added.report.node = spec.node;
+    added.report.node = node.name;
     added.report.interface = spec.interface;
     added.report.sampling_one_in = spec.sampling_one_in;
     if (run - first_run >= options.max_samplers || run >= max_runs_per_job) {
@@ -102,18 +135,23 @@ void job_state::start_samplers(const node_actor& node,
     spec.filter = record.spec.filter;
     spec.packet_limit = record.spec.packet_limit - record.packets_captured;
     spec.credit_bytes = options.credit_bytes;
-    spec.not_after = record.submitted + time_limit_ns(record.spec);
+    // Packets are stamped by the node's clock.
+    spec.not_after
+      = record.submitted + time_limit_ns(record.spec) + node.clock_offset_ns;
     self
-      ->request(node, request_timeout, atom::sample_v, std::move(spec),
+      ->request(node.handle, request_timeout, atom::sample_v, std::move(spec),
                 batch_sink_actor{self})
       .then(
         [this, run](const sampler_actor& handle) {
           shares[run].handle = handle;
           self->monitor(handle);
-          if (!running())
+          // It came too late, for the job or for its node.
+          if (!running() || shares[run].done)
             self->send(handle, atom::stop_v);
         },
         [this, run](caf::error& err) {
+          if (shares[run].done)
+            return; // its node was lost meanwhile
           mark_failed(shares[run], "start sampler: " + describe(err).text);
           interface_settled();
           seal_if_drained();
@@ -144,6 +182,13 @@ void job_state::take_batch(std::uint32_t run,
   if (run >= shares.size() || shares[run].done || is_terminal(record.phase)
       || record.phase == job_phase::sealing)
     return;
+  if (batch.empty()) {
+    // What its node sent was no batch: what followed would hide the loss.
+    give_up(shares[run], "its node sent packets that make no sense");
+    interface_settled();
+    seal_if_drained();
+    return;
+  }
   const auto room = record.spec.packet_limit - record.packets_captured;
   const auto kept = batch.prefix(
     static_cast<std::uint32_t>(std::min<std::uint64_t>(room, batch.packets())));
@@ -190,6 +235,9 @@ void job_state::sampler_done(std::uint32_t run, const interface_report& last) {
   has_news = true;
   if (!last.error.empty())
     last_error = last.interface + ": " + last.error;
+  else if (running())
+    // Nobody asked it to end and it misses nothing: its node is leaving.
+    away[x.report.node] = "it was shut down";
   interface_settled();
   seal_if_drained();
 }
@@ -201,9 +249,27 @@ void job_state::sampler_died(const caf::actor_addr& source,
         return x.handle && x.handle.address() == source;
       });
   if (i == shares.end() || i->done)
-    return;               // it said goodbye before
-  merge_counters(*i, {}); // what it counted since its last report is unknown
-  mark_failed(*i, "sampler died: " + caf::to_string(why));
+    return; // it said goodbye before
+  if (why == caf::exit_reason::remote_link_unreachable) {
+    lose_node(i->report.node, "its connection is gone");
+    return;
+  }
+  give_up(*i, "sampler died: " + caf::to_string(why));
+  interface_settled();
+  seal_if_drained();
+}
+
+void job_state::lose_node(const std::string& node, const std::string& why) {
+  auto lost = false;
+  for (auto& x : shares) {
+    if (x.done || x.report.node != node)
+      continue;
+    give_up(x, "node lost: " + why);
+    lost = true;
+  }
+  if (!lost)
+    return;
+  away[node] = why;
   interface_settled();
   seal_if_drained();
 }
@@ -247,7 +313,10 @@ void job_state::end(end_reason reason, const std::string& message) {
 
 void job_state::expire(job_phase phase) {
   if (phase == job_phase::capturing) {
-    end(end_reason::time_limit);
+    if (alone() && !away.empty())
+      end(end_reason::node_lost, "no node is left");
+    else
+      end(end_reason::time_limit);
     return;
   }
   if (phase != job_phase::draining || record.phase != job_phase::draining)
@@ -338,6 +407,15 @@ void job_state::mark_failed(share& x, std::string why) {
   has_news = true;
 }
 
+/// Nothing of a sampler is waited for any more.
+void job_state::give_up(share& x, std::string why) {
+  merge_counters(x, {}); // what it counted since its last report is unknown
+  mark_failed(x, std::move(why));
+  // Should it still hear of it: to drain it would need credit.
+  if (x.handle)
+    self->send_exit(x.handle, caf::exit_reason::user_shutdown);
+}
+
 void job_state::give_back(std::uint32_t run, std::uint64_t bytes) {
   auto& x = shares[run];
   x.owed_bytes += bytes;
@@ -412,31 +490,51 @@ void job_state::go_on() {
   last.to = std::max(options.wall_clock(), last.from);
 }
 
+/// Ends a job that nothing can be expected for any more. A node that is lost
+/// may come back while there is time.
 void job_state::end_if_alone() {
-  if (!running() || surveys_pending > 0)
-    return;
-  const auto alone = std::all_of(shares.begin(), shares.end(),
-                                 [](const share& x) { return x.done; });
-  if (!alone)
+  if (!running() || !surveyed || surveys_pending > 0 || !alone()
+      || !away.empty())
     return;
   const auto none_found = shares.size() == first_run;
-  if (none_found && nodes_lost == peers.nodes.size())
+  if (none_found && surveys_failed > 0)
     end(end_reason::node_lost, "no node answered: " + last_error);
-  else if (none_found)
+  else if (none_found && last_error.empty())
     end(end_reason::interface_lost,
         "system " + record.spec.system + " has no interface now");
+  else if (none_found)
+    end(end_reason::node_lost, "no node can capture: " + last_error);
   else
     end(end_reason::interface_lost, "no interface is left: " + last_error);
+}
+
+/// Whether no sampler is left.
+bool job_state::alone() const {
+  return std::all_of(shares.begin(), shares.end(),
+                     [](const share& x) { return x.done; });
+}
+
+/// Says which nodes were lost and are not back.
+std::string job_state::missing_nodes() const {
+  std::string result;
+  for (const auto& [node, why] : away)
+    result += (result.empty() ? "node " : "; node ") + node
+              + " was lost and did not come back: " + why;
+  return result;
+}
+
+void job_state::append_message(const std::string& text) {
+  if (!text.empty())
+    record.error_message += (record.error_message.empty() ? "" : "; ") + text;
 }
 
 void job_state::seal() {
   record.phase = job_phase::sealing;
   record.finished = options.wall_clock();
   if (!record.interruptions.empty() && !record.interruptions.back().to)
-    record.error_message
-      += (record.error_message.empty() ? "" : "; ")
-         + std::string{"capturing did not go on after the process had ended "
-                       "unexpectedly"};
+    append_message("capturing did not go on after the process had ended "
+                   "unexpectedly");
+  append_message(missing_nodes());
   feed.finish();
   publish();
   const auto settle = [this](const char* attempt) {
@@ -483,7 +581,11 @@ job_actor::behavior_type job(job_actor::stateful_pointer<job_state> self,
     [self](atom::ended, std::uint32_t run, const interface_report& last) {
       self->state.sampler_done(run, last);
     },
-    [self](atom::sample) { self->state.survey_nodes(); },
+    [self](atom::sample) { self->state.find_nodes(); },
+    [self](atom::joined, const node_offer& node) { self->state.survey(node); },
+    [self](atom::left, const std::string& node, const std::string& why) {
+      self->state.lose_node(node, why);
+    },
     [self](atom::stop, end_reason reason) { self->state.end(reason); },
     [self](atom::follow, follower_ptr& who) {
       return self->state.follow(std::move(who));

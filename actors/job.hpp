@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -43,7 +44,7 @@ caf::error validate(const job_options& options);
 struct job_peers {
   job_registry_actor registry;
   storage_actor storage;
-  std::vector<node_actor> nodes;
+  fleet_actor fleet;
 };
 
 /// State of a JOB.
@@ -70,11 +71,15 @@ struct job_state {
 
   // -- starting ---------------------------------------------------------------
 
-  /// Asks every node for its interfaces.
-  void survey_nodes();
+  /// Asks the fleet for the nodes.
+  void find_nodes();
+
+  /// Asks a node for its interfaces: one that is there from the start, or one
+  /// that has joined since.
+  void survey(const node_offer& node);
 
   /// Asks a node for a sampler on each interface that it named.
-  void start_samplers(const node_actor& node, std::vector<sampler_spec> specs);
+  void start_samplers(const node_offer& node, std::vector<sampler_spec> specs);
 
   // -- capturing --------------------------------------------------------------
 
@@ -88,6 +93,9 @@ struct job_state {
 
   /// The sampler died without a word.
   void sampler_died(const caf::actor_addr& source, const caf::error& why);
+
+  /// Nothing is to be expected of a node, until it joins again.
+  void lose_node(const std::string& node, const std::string& why);
 
   /// Has `who` see the packets to come.
   caf::result<caf::ok_atom> follow(follower_ptr who);
@@ -132,7 +140,13 @@ struct job_state {
   /// The first run of this process; those before it were interrupted.
   std::size_t first_run = 0;
   std::size_t surveys_pending = 0;
-  std::size_t nodes_lost = 0;
+  std::size_t surveys_failed = 0;
+  /// How often each node has joined: what an earlier survey still finds is of
+  /// the past.
+  std::map<std::string, std::uint64_t> joins;
+  /// Nodes that the job captured on and that are lost, each with what is known
+  /// of that. They may come back while the job has time.
+  std::map<std::string, std::string> away;
   std::size_t appends_pending = 0;
   bool surveyed = false;
   bool has_news = false; ///< Since the record was published.
@@ -147,6 +161,7 @@ struct job_state {
 private:
   bool running() const;
   void mark_failed(share& x, std::string why);
+  void give_up(share& x, std::string why);
   void give_back(std::uint32_t run, std::uint64_t bytes);
   void not_stored(std::uint32_t run, const capture::packet_batch& batch,
                   const caf::error& why);
@@ -155,6 +170,9 @@ private:
   void go_on();
   void say(const std::string& message);
   void end_if_alone();
+  bool alone() const;
+  std::string missing_nodes() const;
+  void append_message(const std::string& text);
   void seal();
 };
 

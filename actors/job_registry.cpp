@@ -278,7 +278,7 @@ void job_registry_state::start(job_record record,
   const auto left = std::chrono::ceil<std::chrono::milliseconds>(time_left);
   const auto handle = self->spawn<caf::monitored>(
     job, record, std::max(left, std::chrono::milliseconds{0}),
-    job_peers{job_registry_actor{self}, peers.storage, peers.nodes},
+    job_peers{job_registry_actor{self}, peers.storage, peers.fleet},
     options.job);
   auto id = record.id;
   running.emplace(std::move(id),

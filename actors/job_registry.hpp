@@ -48,7 +48,7 @@ std::string random_job_id();
 struct job_registry_peers {
   rate_limiter_actor limiter;
   storage_actor storage;
-  std::vector<node_actor> nodes;
+  fleet_actor fleet;
 };
 
 /// State of the JOB REGISTRY.

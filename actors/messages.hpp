@@ -1,11 +1,13 @@
 #pragma once
 
 #include "actors/allowances.hpp"
+#include "actors/batch_on_wire.hpp"
 #include "actors/errors.hpp"
 #include "actors/follower.hpp"
 #include "actors/inspect_optional.hpp"
 #include "actors/job_types.hpp"
 #include "actors/registry_limits.hpp"
+#include "actors/node_types.hpp"
 #include "actors/storage_limits.hpp"
 #include "capture/packet_batch.hpp"
 
@@ -97,6 +99,23 @@ typename Inspector::result_type inspect(Inspector& f, sampler_spec& x) {
 }
 
 template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, node_hello& x) {
+  return f(caf::meta::type_name("node_hello"), x.protocol, x.name, x.colo,
+           x.labels, x.version, x.byte_order);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, node_welcome& x) {
+  return f(caf::meta::type_name("node_welcome"), x.protocol, x.version);
+}
+
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, node_pulse& x) {
+  return f(caf::meta::type_name("node_pulse"), x.now, x.interfaces, x.samplers,
+           x.load_milli, x.processors);
+}
+
+template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f,
                                         engine_stats::interface_totals& x) {
   return f(caf::meta::type_name("interface_totals"), x.node, x.interface,
@@ -137,6 +156,7 @@ CAF_BEGIN_TYPE_ID_BLOCK(edgecap, caf::first_custom_type_id)
 
   CAF_ADD_TYPE_ID(edgecap, (edgecap::capture::filter_fields))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::capture::link_type))
+  CAF_ADD_TYPE_ID(edgecap, (edgecap::capture::packet_batch))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::admission))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::allowance))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::creation))
@@ -147,6 +167,9 @@ CAF_BEGIN_TYPE_ID_BLOCK(edgecap, caf::first_custom_type_id)
   CAF_ADD_TYPE_ID(edgecap, (edgecap::job_record))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::job_spec))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::list_query))
+  CAF_ADD_TYPE_ID(edgecap, (edgecap::node_hello))
+  CAF_ADD_TYPE_ID(edgecap, (edgecap::node_pulse))
+  CAF_ADD_TYPE_ID(edgecap, (edgecap::node_welcome))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::rate_limiter_options))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::registry_limits))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::resumption))
@@ -192,6 +215,15 @@ CAF_BEGIN_TYPE_ID_BLOCK(edgecap, caf::first_custom_type_id)
   CAF_ADD_ATOM(edgecap, edgecap::atom, progress, "progress")
   CAF_ADD_ATOM(edgecap, edgecap::atom, finished, "finished")
 
+  // -- atoms: nodes -----------------------------------------------------------
+
+  CAF_ADD_ATOM(edgecap, edgecap::atom, dial, "dial")
+  CAF_ADD_ATOM(edgecap, edgecap::atom, hello, "hello")
+  CAF_ADD_ATOM(edgecap, edgecap::atom, pulse, "pulse")
+  CAF_ADD_ATOM(edgecap, edgecap::atom, watch, "watch")
+  CAF_ADD_ATOM(edgecap, edgecap::atom, joined, "joined")
+  CAF_ADD_ATOM(edgecap, edgecap::atom, left, "left")
+
   // -- atoms: storage ---------------------------------------------------------
 
   CAF_ADD_ATOM(edgecap, edgecap::atom, insert, "insert")
@@ -211,8 +243,8 @@ CAF_END_TYPE_ID_BLOCK(edgecap)
 
 // -- values that never leave the process --------------------------------------
 
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(edgecap::capture::packet_batch)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(edgecap::capture::source_end)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(edgecap::follower_ptr)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(std::vector<edgecap::node_status>)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(edgecap::savefile)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(edgecap::shared_job_page)

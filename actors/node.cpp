@@ -1,11 +1,13 @@
 #include "actors/node.hpp"
 
-#include "actors/actor_support.hpp"
 #include "actors/sampler.hpp"
 
 #include <fnmatch.h>
 
+#include <algorithm>
+#include <cstdlib>
 #include <set>
+#include <thread>
 #include <utility>
 
 namespace edgecap {
@@ -18,6 +20,8 @@ caf::error validate(const node_options& options) {
     return bad("no name");
   if (!options.open_source || !options.list_interfaces)
     return bad("no access to interfaces");
+  if (!options.wall_clock)
+    return bad("no clock");
   if (options.systems.empty())
     return bad("no systems");
   return caf::none;
@@ -52,6 +56,67 @@ std::vector<sampler_spec> survey(const std::vector<interface_rule>& rules,
   return result;
 }
 
+node_state::node_state(node_actor::pointer ptr) : self(ptr) {}
+
+node_pulse node_state::pulse() const {
+  node_pulse result;
+  result.now = options.wall_clock();
+  if (auto present = options.list_interfaces())
+    result.interfaces = std::move(*present);
+  result.samplers = static_cast<std::uint32_t>(samplers.size());
+  if (double load = 0; getloadavg(&load, 1) == 1)
+    result.load_milli = static_cast<std::uint64_t>(load * 1000);
+  result.processors = std::thread::hardware_concurrency();
+  return result;
+}
+
+caf::result<std::vector<sampler_spec>>
+node_state::survey(const std::string& system) {
+  const auto i = options.systems.find(system);
+  if (i == options.systems.end())
+    return make_error(errc::unknown_system,
+                      "node " + options.name + " has no system " + system);
+  const auto present = options.list_interfaces();
+  if (!present)
+    return make_error(errc::no_interface, present.error().message);
+  return edgecap::survey(i->second, *present, options.name);
+}
+
+caf::result<sampler_actor> node_state::sample(sampler_spec spec,
+                                              const batch_sink_actor& sink) {
+  if (shutting_down)
+    return make_error(errc::shutting_down,
+                      "node " + options.name + " is shutting down");
+  samplers.push_back(self->spawn<caf::monitored>(
+    sampler,
+    sampler_options{std::move(spec), options.source, options.open_source},
+    sink));
+  return samplers.back();
+}
+
+void node_state::ended(const caf::actor_addr& source) {
+  const auto i
+    = std::find_if(samplers.begin(), samplers.end(),
+                   [&](const auto& x) { return x.address() == source; });
+  if (i == samplers.end())
+    return;
+  *i = std::move(samplers.back());
+  samplers.pop_back();
+  if (samplers.empty())
+    for (const auto& promise : std::exchange(shutdown_waiters, {}))
+      promise.deliver(caf::ok_atom_v);
+}
+
+caf::result<caf::ok_atom> node_state::shutdown() {
+  shutting_down = true;
+  if (samplers.empty())
+    return caf::ok_atom_v;
+  for (const auto& x : samplers)
+    self->send(x, atom::stop_v);
+  shutdown_waiters.emplace_back(self->make_response_promise<caf::ok_atom>());
+  return shutdown_waiters.back().raw();
+}
+
 node_actor::behavior_type node(node_actor::stateful_pointer<node_state> self,
                                node_options options) {
   install_default_handlers(self);
@@ -60,26 +125,17 @@ node_actor::behavior_type node(node_actor::stateful_pointer<node_state> self,
     return node_actor::behavior_type::make_empty_behavior();
   }
   self->state.options = std::move(options);
+  self->set_down_handler(
+    [self](caf::down_msg& down) { self->state.ended(down.source); });
   return {
-    [self](atom::survey, const std::string& system)
-      -> caf::result<std::vector<sampler_spec>> {
-      const auto& opts = self->state.options;
-      const auto i = opts.systems.find(system);
-      if (i == opts.systems.end())
-        return make_error(errc::unknown_system,
-                          "node " + opts.name + " has no system " + system);
-      const auto present = opts.list_interfaces();
-      if (!present)
-        return make_error(errc::no_interface, present.error().message);
-      return survey(i->second, *present, opts.name);
+    [self](atom::pulse) { return self->state.pulse(); },
+    [self](atom::survey, const std::string& system) {
+      return self->state.survey(system);
     },
-    [self](atom::sample, sampler_spec& spec,
-           const batch_sink_actor& sink) -> caf::result<sampler_actor> {
-      const auto& opts = self->state.options;
-      return self->spawn(
-        sampler,
-        sampler_options{std::move(spec), opts.source, opts.open_source}, sink);
+    [self](atom::sample, sampler_spec& spec, const batch_sink_actor& sink) {
+      return self->state.sample(std::move(spec), sink);
     },
+    [self](atom::shutdown) { return self->state.shutdown(); },
   };
 }
 

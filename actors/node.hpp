@@ -1,5 +1,6 @@
 #pragma once
 
+#include "actors/actor_support.hpp"
 #include "actors/interfaces.hpp"
 #include "capture/packet_source.hpp"
 
@@ -32,6 +33,8 @@ struct node_options {
   capture::source_factory open_source; ///< Never empty.
   /// Names of the interfaces that the machine has now.
   std::function<capture::expected<std::vector<std::string>>()> list_interfaces;
+  /// Now, for whoever compares clocks.
+  std::function<unix_ns()> wall_clock;
 };
 
 /// Says what is wrong with the options, if anything.
@@ -46,7 +49,26 @@ std::vector<sampler_spec> survey(const std::vector<interface_rule>& rules,
 
 /// State of a NODE.
 struct node_state {
+  explicit node_state(node_actor::pointer self);
+
+  /// What is so now.
+  node_pulse pulse() const;
+
+  caf::result<std::vector<sampler_spec>> survey(const std::string& system);
+
+  caf::result<sampler_actor> sample(sampler_spec spec,
+                                    const batch_sink_actor& sink);
+
+  /// A sampler has ended.
+  void ended(const caf::actor_addr& source);
+
+  caf::result<caf::ok_atom> shutdown();
+
+  node_actor::pointer self;
   node_options options;
+  std::vector<sampler_actor> samplers; ///< That run.
+  bool shutting_down = false;
+  std::vector<guarded_promise<caf::ok_atom>> shutdown_waiters;
 
   static inline const char* name = "node";
 };

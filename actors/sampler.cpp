@@ -7,6 +7,7 @@
 #include <caf/send.hpp>
 #include <caf/weak_intrusive_ptr.hpp>
 
+#include <algorithm>
 #include <utility>
 
 namespace edgecap {
@@ -55,8 +56,8 @@ caf::error validate(const sampler_options& options) {
     return bad("no interface");
   if (options.spec.sampling_one_in < 1)
     return bad("sampling_one_in is 0");
-  if (options.spec.credit_bytes < options.source.batch_bytes)
-    return bad("credit is smaller than a batch");
+  if (options.spec.credit_bytes == 0)
+    return bad("no credit");
   return caf::none;
 }
 
@@ -75,6 +76,9 @@ void sampler_state::init(sampler_options options, batch_sink_actor dest) {
   opts.sampling_one_in = spec.sampling_one_in;
   opts.promiscuous = spec.promiscuous;
   opts.initial_credit_bytes = spec.credit_bytes;
+  // The job's process may be configured otherwise than this one.
+  opts.batch_bytes = static_cast<std::uint32_t>(
+    std::min<std::uint64_t>(opts.batch_bytes, spec.credit_bytes));
   opts.packet_limit = spec.packet_limit;
   opts.not_after = spec.not_after;
   source = options.open_source(

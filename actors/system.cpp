@@ -1,25 +1,16 @@
 #include "actors/system.hpp"
 
+#include "actors/root_actors.hpp"
+
 #include <caf/actor_cast.hpp>
 #include <caf/scoped_actor.hpp>
 #include <caf/sec.hpp>
 #include <caf/send.hpp>
 
-#include <thread>
 #include <utility>
 #include <vector>
 
 namespace edgecap {
-
-namespace {
-
-/// For an actor to end after EXIT, and then once more after KILL.
-constexpr std::chrono::milliseconds exit_timeout{2000};
-
-/// Pause between two looks at what still runs.
-constexpr std::chrono::milliseconds poll_interval{10};
-
-} // namespace
 
 void prepare(caf::actor_system_config& config, std::size_t threads) {
   config.set("scheduler.max-threads", threads);
@@ -41,13 +32,15 @@ caf::error validate(const engine_limits& limits) {
 caf::actor spawn_guardian(caf::actor_system& system, loss_handler on_loss,
                           const rate_limiter_actor& limiter,
                           const storage_actor& storage, const node_actor& node,
+                          const fleet_actor& fleet,
                           const job_registry_actor& registry) {
-  return system.spawn(guardian,
-                      guarded_actors{{"rate-limiter", limiter.address()},
-                                     {"storage", storage.address()},
-                                     {"node", node.address()},
-                                     {"job-registry", registry.address()}},
-                      std::move(on_loss));
+  guarded_actors guarded{{"rate-limiter", limiter.address()},
+                         {"storage", storage.address()},
+                         {"fleet", fleet.address()},
+                         {"job-registry", registry.address()}};
+  if (node)
+    guarded.emplace("node", node.address());
+  return system.spawn(guardian, std::move(guarded), std::move(on_loss));
 }
 
 engine::engine(caf::actor_system& system) : system_(system) {}
@@ -65,15 +58,21 @@ caf::expected<std::unique_ptr<engine>> engine::start(caf::actor_system& system,
     = system.spawn<caf::detached>(edgecap::storage, std::move(options.storage));
   if (auto err = result->wait_for_storage(options.start_timeout))
     return err;
-  result->node_ = system.spawn(node, std::move(options.node));
+  if (options.node)
+    result->node_ = system.spawn(node, std::move(*options.node));
+  result->fleet_
+    = system.spawn(edgecap::fleet, std::move(options.fleet), result->node_);
   result->registry_ = system.spawn(
     job_registry, std::move(options.registry),
-    job_registry_peers{result->limiter_, result->storage_, {result->node_}});
-  result->guardian_
-    = spawn_guardian(system, std::move(options.on_loss), result->limiter_,
-                     result->storage_, result->node_, result->registry_);
+    job_registry_peers{result->limiter_, result->storage_, result->fleet_});
+  result->guardian_ = spawn_guardian(
+    system, std::move(options.on_loss), result->limiter_, result->storage_,
+    result->node_, result->fleet_, result->registry_);
   if (auto err = result->resume(options.start_timeout))
     return err;
+  if (options.reception)
+    if (auto err = publish(system, result->fleet_, *options.reception))
+      return err;
   return result;
 }
 
@@ -135,45 +134,21 @@ bool engine::seal_jobs(std::chrono::milliseconds patience) {
 }
 
 std::size_t engine::stop() {
-  // Whoever talks goes before whom it talks to.
-  std::vector<caf::actor> roots;
-  for (const auto& handle : {guardian_, caf::actor_cast<caf::actor>(registry_),
-                             caf::actor_cast<caf::actor>(node_),
-                             caf::actor_cast<caf::actor>(limiter_),
-                             caf::actor_cast<caf::actor>(storage_)})
-    if (handle)
-      roots.push_back(handle);
-  if (roots.empty())
+  if (!storage_)
     return 0;
+  // Whoever talks goes before whom it talks to.
+  std::vector<caf::actor> roots{guardian_};
+  const auto add = [&](auto& handle) {
+    roots.push_back(caf::actor_cast<caf::actor>(handle));
+    handle = nullptr;
+  };
   guardian_ = nullptr;
-  registry_ = nullptr;
-  node_ = nullptr;
-  limiter_ = nullptr;
-  storage_ = nullptr;
-  {
-    caf::scoped_actor self{system_};
-    for (const auto reason :
-         {caf::exit_reason::user_shutdown, caf::exit_reason::kill})
-      for (const auto& root : roots) {
-        auto down = false;
-        self->monitor(root);
-        self->send_exit(root, reason);
-        self->receive([&](const caf::down_msg&) { down = true; },
-                      caf::after(exit_timeout) >> [] {});
-        if (!down)
-          break; // the next round kills it
-      }
-  }
-  roots.clear();
-  // Their children are on their way.
-  const auto deadline = std::chrono::steady_clock::now() + exit_timeout;
-  while (system_.registry().running() > 0
-         && std::chrono::steady_clock::now() < deadline)
-    std::this_thread::sleep_for(poll_interval);
-  const auto left = system_.registry().running();
-  if (left > 0)
-    system_.await_actors_before_shutdown(false);
-  return left;
+  add(registry_);
+  add(fleet_);
+  add(node_);
+  add(limiter_);
+  add(storage_);
+  return end_root_actors(system_, std::move(roots));
 }
 
 } // namespace edgecap

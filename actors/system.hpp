@@ -1,8 +1,10 @@
 #pragma once
 
+#include "actors/fleet.hpp"
 #include "actors/guardian.hpp"
 #include "actors/interfaces.hpp"
 #include "actors/job_registry.hpp"
+#include "actors/network.hpp"
 #include "actors/node.hpp"
 #include "actors/rate_limiter.hpp"
 #include "actors/storage.hpp"
@@ -16,6 +18,7 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <optional>
 
 namespace edgecap {
 
@@ -23,7 +26,11 @@ namespace edgecap {
 struct engine_options {
   rate_limiter_options limiter;
   storage_options storage;
-  node_options node;
+  /// Of this process; a collector need have none.
+  std::optional<node_options> node;
+  fleet_options fleet;
+  /// Where other nodes report; none but in a collector.
+  std::optional<network_endpoint> reception;
   job_registry_options registry;
   /// For storage to open its index and to resolve what a crash left.
   std::chrono::milliseconds start_timeout{120000};
@@ -43,9 +50,11 @@ struct engine_limits {
 caf::error validate(const engine_limits& limits);
 
 /// Watches over a tree that has started; to be ended before any part of it.
+/// @param node Null if there is none.
 caf::actor spawn_guardian(caf::actor_system& system, loss_handler on_loss,
                           const rate_limiter_actor& limiter,
                           const storage_actor& storage, const node_actor& node,
+                          const fleet_actor& fleet,
                           const job_registry_actor& registry);
 
 /// Prepares CAF for the engine: message types and scheduler. CAF's own
@@ -93,6 +102,10 @@ public:
     return storage_;
   }
 
+  const fleet_actor& fleet() const {
+    return fleet_;
+  }
+
 private:
   explicit engine(caf::actor_system& system);
 
@@ -103,6 +116,7 @@ private:
   rate_limiter_actor limiter_;
   storage_actor storage_;
   node_actor node_;
+  fleet_actor fleet_;
   job_registry_actor registry_;
   caf::actor guardian_;
 };

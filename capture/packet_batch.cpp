@@ -12,26 +12,47 @@ constexpr std::size_t min_buffer_bytes = 4096;
 
 } // namespace
 
+bool plausible(const record_header& x) {
+  return x.captured_length <= max_captured_length
+         && x.captured_length <= x.original_length
+         && x.nanoseconds < 1'000'000'000 && x.original_length > 0;
+}
+
 packet_batch packet_batch::prefix(std::uint32_t n) const {
   if (n >= packets_)
     return *this;
   packet_batch result;
   result.bytes_ = bytes_;
   result.link_ = link_;
-  result.packets_ = n;
   const auto* pos = data();
   for (std::uint32_t i = 0; i < n; ++i) {
     record_header header;
     std::memcpy(&header, pos, sizeof header);
-    const auto time = header.time();
-    if (i == 0)
-      result.first_time_ = time;
-    else if (time < result.last_time_)
-      result.ordered_ = false;
-    result.last_time_ = time;
+    result.count(header);
     pos += sizeof header + header.captured_length;
   }
   result.size_bytes_ = static_cast<std::size_t>(pos - data());
+  return result;
+}
+
+packet_batch packet_batch::of_records(link_type link,
+                                      std::shared_ptr<const std::byte[]> bytes,
+                                      std::size_t size_bytes) {
+  packet_batch result;
+  result.link_ = link;
+  for (std::size_t pos = 0; pos < size_bytes;) {
+    record_header header;
+    if (size_bytes - pos < sizeof header)
+      return {};
+    std::memcpy(&header, bytes.get() + pos, sizeof header);
+    pos += sizeof header;
+    if (!plausible(header) || size_bytes - pos < header.captured_length)
+      return {};
+    pos += header.captured_length;
+    result.count(header);
+  }
+  result.bytes_ = std::move(bytes);
+  result.size_bytes_ = size_bytes;
   return result;
 }
 

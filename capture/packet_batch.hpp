@@ -45,6 +45,16 @@ struct record_header {
   }
 };
 
+/// Largest captured length of a record: what libpcap reads at most
+/// (MAXIMUM_SNAPLEN). Anything larger is damage, not a packet.
+inline constexpr std::uint32_t max_captured_length = 262144;
+
+/// True if `x` can be the header of a packet's record: its captured length is
+/// in bounds and no longer than the packet was, its nanoseconds are less than a
+/// second, and the packet was not empty (a host that crashes may leave zeros at
+/// a file's end).
+bool plausible(const record_header& x);
+
 static_assert(sizeof(record_header) == 16);
 
 /// A run of savefile records of one interface in one contiguous, immutable
@@ -121,8 +131,25 @@ public:
                || std::memcmp(x.data(), y.data(), x.size_bytes_) == 0);
   }
 
+  /// A batch of what came from another process: checks every record's header,
+  /// and counts. Empty if the bytes are not whole, plausible records.
+  static packet_batch of_records(link_type link,
+                                 std::shared_ptr<const std::byte[]> bytes,
+                                 std::size_t size_bytes);
+
 private:
   friend class batch_builder;
+
+  /// Counts one record more.
+  void count(const record_header& header) {
+    const auto time = header.time();
+    if (packets_ == 0)
+      first_time_ = time;
+    else if (time < last_time_)
+      ordered_ = false;
+    last_time_ = time;
+    ++packets_;
+  }
 
   std::shared_ptr<const std::byte[]> bytes_;
   std::size_t size_bytes_ = 0;
@@ -209,14 +236,8 @@ inline bool batch_builder::append(const record_header& header,
   std::memcpy(pos, &header, sizeof header);
   if (header.captured_length > 0)
     std::memcpy(pos + sizeof header, data, header.captured_length);
-  const auto time = header.time();
-  if (empty())
-    batch_.first_time_ = time;
-  else if (time < batch_.last_time_)
-    batch_.ordered_ = false;
-  batch_.last_time_ = time;
+  batch_.count(header);
   batch_.size_bytes_ = needed;
-  ++batch_.packets_;
   return true;
 }
 

@@ -50,12 +50,6 @@ parse_run_header(const std::array<std::byte, savefile_header_bytes>& bytes) {
   return run_header{static_cast<link_type>(header.link), header.snaplen};
 }
 
-bool plausible(const record_header& x) {
-  return x.captured_length <= max_captured_length
-         && x.captured_length <= x.original_length
-         && x.nanoseconds < 1'000'000'000 && x.original_length > 0;
-}
-
 expected<run_summary> scan_run(file_system& files,
                                const std::filesystem::path& path) {
   auto reader = run_reader::open(files, path);

@@ -17,10 +17,6 @@ enum class time_precision { nanoseconds, microseconds };
 /// Size of the header of a classic savefile.
 inline constexpr std::size_t savefile_header_bytes = 24;
 
-/// Largest captured length of a record: what libpcap reads at most
-/// (MAXIMUM_SNAPLEN). Anything larger in a file is damage, not a packet.
-inline constexpr std::uint32_t max_captured_length = 262144;
-
 /// The header of a classic savefile in host byte order.
 /// @param snaplen_bytes What readers may rely on: no record is longer, for
 ///        libpcap cuts off what is. Not a promise that packets were cut there.
@@ -38,12 +34,6 @@ struct run_header {
 /// in host byte order.
 std::optional<run_header>
 parse_run_header(const std::array<std::byte, savefile_header_bytes>& bytes);
-
-/// True if `x` can be the header of a packet's record: its captured length is
-/// in bounds and no longer than the packet was, its nanoseconds are less than a
-/// second, and the packet was not empty (a host that crashes may leave zeros at
-/// a file's end).
-bool plausible(const record_header& x);
 
 /// What a scan of a run found.
 struct run_summary {

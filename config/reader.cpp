@@ -158,8 +158,8 @@ public:
 
   void list(std::string_view key, const list_rule& rule, std::size_t size,
             const item_body& item) override {
-    auto list = find_required(key, kind::sequence, "a list");
-    if (!list || !has_room(*list, path(key), rule.max_items))
+    auto list = find_entries(key, kind::sequence, "a list", rule);
+    if (!list)
       return;
     std::size_t index = 0;
     for (const auto& entry : list->entries) {
@@ -180,8 +180,8 @@ public:
   void named(std::string_view key, const list_rule& rule,
              const std::vector<std::string>&,
              const named_item_body& item) override {
-    auto mapping = find_required(key, kind::mapping, "a mapping");
-    if (!mapping || !has_room(*mapping, path(key), rule.max_items))
+    auto mapping = find_entries(key, kind::mapping, "a mapping", rule);
+    if (!mapping)
       return;
     // Finds duplicate names.
     reader names{out_, path(key), *mapping};
@@ -325,6 +325,20 @@ private:
       return nullptr;
     }
     return value;
+  }
+
+  // The same, by a rule that says whether it must be.
+  const yaml_value* find_entries(std::string_view key, kind wanted,
+                                 std::string_view wanted_name,
+                                 const list_rule& rule) {
+    const yaml_value* value = nullptr;
+    if (rule.needed == presence::required)
+      value = find_required(key, wanted, wanted_name);
+    else if (value = find(key);
+             value && !is_kind(*value, path(key), wanted, wanted_name))
+      return nullptr;
+    return value && has_room(*value, path(key), rule.max_items) ? value
+                                                                : nullptr;
   }
 
   bool has_room(const yaml_value& x, const std::string& path,

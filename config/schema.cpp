@@ -28,6 +28,7 @@ constexpr std::size_t max_accounts = 1000;
 constexpr std::size_t max_credentials = 100;
 constexpr std::size_t max_systems = 64;
 constexpr std::size_t max_interfaces = 256;
+constexpr std::size_t max_labels = 64;
 
 // -- variables of all integer types
 // --------------------------------------------
@@ -113,6 +114,26 @@ void visit(schema_visitor& v, listen_settings& x) {
 
 void visit(schema_visitor& v, node_settings& x) {
   v.text("name", x.name, {64});
+  v.text("colo", x.colo, {64});
+  v.texts("labels", x.labels, max_labels, {128});
+}
+
+void visit(schema_visitor& v, fleet_settings& x) {
+  v.text("address", x.address, {max_address_bytes});
+  count(v, "port", x.port, 1, 65535);
+  v.flag("behind_wall", x.behind_wall);
+  count(v, "max_nodes", x.max_nodes, 1, 100000);
+  duration(v, "lost_after", x.lost_after, 2 * second, 10 * minute);
+}
+
+void visit(schema_visitor& v, role& x) {
+  static const std::vector<std::string_view> words{"standalone", "collector",
+                                                   "edge"};
+  std::string word{words[static_cast<std::size_t>(x)]};
+  v.choice("role", word, words);
+  for (std::size_t i = 0; i < words.size(); ++i)
+    if (word == words[i])
+      x = static_cast<role>(i);
 }
 
 void visit(schema_visitor& v, credential_settings& x) {
@@ -155,9 +176,9 @@ void visit(schema_visitor& v, interface_settings& x) {
   v.flag("promiscuous", x.promiscuous);
 }
 
-void visit(schema_visitor& v, system_settings& x) {
-  v.list("interfaces", {max_interfaces, "match", {}}, x.interfaces.size(),
-         [&](std::size_t i, schema_visitor& item) {
+void visit(schema_visitor& v, system_settings& x, presence needed) {
+  v.list("interfaces", {max_interfaces, "match", {}, needed},
+         x.interfaces.size(), [&](std::size_t i, schema_visitor& item) {
            visit(item, item_at(x.interfaces, i));
          });
 }
@@ -248,15 +269,21 @@ void visit(schema_visitor& v, log_settings& x) {
 } // namespace
 
 void visit(schema_visitor& v, settings& x) {
+  visit(v, x.is);
+  const auto needed_unless = [&](role exempt) {
+    return x.is == exempt ? presence::optional : presence::required;
+  };
   v.section("listen", [&](schema_visitor& s) { visit(s, x.listen); });
   v.section("node", [&](schema_visitor& s) { visit(s, x.node); });
-  v.list("accounts", {max_accounts, {}, "id"}, x.accounts.size(),
-         [&](std::size_t i, schema_visitor& item) {
+  v.section("fleet", [&](schema_visitor& s) { visit(s, x.fleet); });
+  v.list("accounts", {max_accounts, {}, "id", needed_unless(role::edge)},
+         x.accounts.size(), [&](std::size_t i, schema_visitor& item) {
            visit(item, item_at(x.accounts, i));
          });
   v.named("systems", {max_systems, {}, {}}, names_of(x.systems),
           [&](const std::string& name, schema_visitor& item) {
-            visit(item, system_of(x.systems, name));
+            visit(item, system_of(x.systems, name),
+                  needed_unless(role::collector));
           });
   v.section("capture", [&](schema_visitor& s) { visit(s, x.capture); });
   v.section("limits", [&](schema_visitor& s) { visit(s, x.limits); });

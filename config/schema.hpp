@@ -26,7 +26,8 @@ struct text_rule {
   bool is_secret = false; ///< Not to be shown to anybody, not even as a hash.
 };
 
-/// What a list or a mapping with free keys may hold. At least one item.
+/// What a list or a mapping with free keys may hold. At least one item, if it
+/// is required.
 struct list_rule {
   std::size_t max_items = 0;
   /// If not empty, an item may be a text: the value of this key, the others
@@ -35,6 +36,7 @@ struct list_rule {
   /// If not empty, an item is known by the value of this key, which is a text
   /// and unique; if empty, by its place.
   std::string_view identity;
+  presence needed = presence::required;
 };
 
 /// Is shown every key of one mapping, in order, with the variable that it sets.
@@ -79,13 +81,13 @@ public:
   /// A mapping with keys of its own; optional, as all its keys are.
   virtual void section(std::string_view key, const section_body& body) = 0;
 
-  /// A list of mappings, at least one, of which `size` are there. Required.
+  /// A list of mappings, of which `size` are there.
   virtual void list(std::string_view key, const list_rule& rule,
                     std::size_t size, const item_body& item)
     = 0;
 
-  /// A mapping from names that the operator chooses to mappings, at least
-  /// one, of which those of `names` are there. Required.
+  /// A mapping from names that the operator chooses to mappings, of which those
+  /// of `names` are there.
   virtual void named(std::string_view key, const list_rule& rule,
                      const std::vector<std::string>& names,
                      const named_item_body& item)

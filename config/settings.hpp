@@ -43,7 +43,7 @@ struct credential_settings {
   rights allowed;
 };
 
-/// `accounts`: who may ask.
+/// `accounts`: who may ask; not at an edge.
 struct account_settings {
   std::string id;   ///< 32 lower-case hex characters.
   std::string name; ///< For people; may be empty.
@@ -169,15 +169,40 @@ struct log_settings {
   std::string format = "json"; ///< json or text.
 };
 
+/// `role`: what this process is in a fleet.
+enum class role {
+  standalone, ///< All in one: API, storage, and the host's own interfaces.
+  collector,  ///< API and storage; edges bring the packets.
+  edge,       ///< The host's own interfaces, for a collector; no API.
+};
+
 /// `node`: what this machine is called in reports.
 struct node_settings {
   std::string name; ///< 1..64 of [A-Za-z0-9._-]; empty: the host's name.
+  std::string colo; ///< Where it stands: the same, or empty.
+  std::vector<std::string> labels; ///< At most 64 of 128 bytes.
+};
+
+/// `fleet`: the connection of a collector with its edges.
+struct fleet_settings {
+  /// A collector expects its edges there, an edge its collector: IPv4 or IPv6
+  /// literal. What stands there is the wall in front of the other one.
+  std::string address = "127.0.0.1";
+  std::uint16_t port = 8789; ///< 1..65535.
+  /// A non-loopback address is refused unless this says that only members of
+  /// the fleet reach it.
+  bool behind_wall = false;
+  std::uint32_t max_nodes = 1024; ///< That a collector knows; 1..100000.
+  /// A node that is silent for so long is lost; 2 s..10 min.
+  std::chrono::milliseconds lost_after{15000};
 };
 
 /// A whole configuration file.
 struct settings {
+  role is = role::standalone; ///< YAML: `role`.
   listen_settings listen;
   node_settings node;
+  fleet_settings fleet;
   std::vector<account_settings> accounts;
   std::vector<system_settings> systems;
   capture_settings capture;

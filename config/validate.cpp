@@ -26,6 +26,10 @@ constexpr std::size_t max_interfaces_named = 16;
 /// Different salts of all secrets together: each request is hashed with each.
 constexpr std::size_t max_salts = 16;
 
+/// Largest batch that crosses the network: a larger one would hold up what
+/// follows it.
+constexpr std::uint32_t max_edge_batch_bytes = 1u << 20;
+
 /// What everyone knows from the quick start.
 constexpr std::string_view demo_secrets[]
   = {"edgecap-demo-token", "edgecap-demo-key"};
@@ -96,6 +100,7 @@ public:
     check_listen();
     check_trusted_proxies();
     check_node();
+    check_fleet();
     check_accounts();
     check_systems();
     check_sizes();
@@ -148,10 +153,37 @@ private:
   }
 
   void check_node() {
-    if (!consists_of(x_.node.name,
-                     std::string{letters_and_digits}.append("._-")))
-      add("node.name",
-          quoted(x_.node.name) + " may hold letters, digits, '.', '_' and '-'");
+    check_node_name("node.name", x_.node.name);
+    check_node_name("node.colo", x_.node.colo);
+  }
+
+  void check_node_name(const std::string& path, const std::string& value) {
+    if (!consists_of(value, std::string{letters_and_digits}.append("._-")))
+      add(path, quoted(value) + " may hold letters, digits, '.', '_' and '-'");
+  }
+
+  void check_fleet() {
+    const auto& address = x_.fleet.address;
+    const auto where = reach_of(address);
+    if (where == reach::invalid)
+      add("fleet.address", quoted(address)
+                             + " is not an IPv4 or IPv6 address; names, "
+                               "brackets and zones are not supported");
+    else if (where == reach::everyone && !x_.fleet.behind_wall
+             && is_sound("fleet.behind_wall"))
+      add("fleet.address",
+          quoted(address)
+            + " is not a loopback address: whoever reaches it can bring "
+              "edgecapd down; put a wall in front of it that lets members of "
+              "the fleet pass alone, and set behind_wall: true");
+    if (x_.is == role::edge && !x_.accounts.empty())
+      add("accounts", "an edge serves no API: its collector has the accounts");
+    if (x_.is == role::edge && x_.capture.batch_bytes > max_edge_batch_bytes)
+      add("capture.batch",
+          format_amount(x_.capture.batch_bytes, amount_kind::bytes)
+            + " is more than the "
+            + format_amount(max_edge_batch_bytes, amount_kind::bytes)
+            + " that an edge sends at once");
   }
 
   void check_accounts() {

@@ -4,6 +4,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <string>
@@ -47,6 +48,52 @@ storage_limits to_storage_limits(const config::settings& from) {
   return to;
 }
 
+/// At once: an end in order would wait for whoever is gone. The next start
+/// resolves what this process leaves, as after any crash.
+void end_at_once(const std::string&, const std::string&) {
+  std::_Exit(EXIT_FAILURE);
+}
+
+std::string node_name(const config::settings& from) {
+  return from.node.name.empty() ? host_name() : from.node.name;
+}
+
+node_options to_node_options(const config::settings& from,
+                             capture::source_factory open_source) {
+  node_options to;
+  to.name = node_name(from);
+  to.source.ring_bytes = from.capture.ring_bytes;
+  to.source.wake_interval_ms = from.capture.wake_interval_ms;
+  to.source.batch_interval_ms = from.capture.batch_interval_ms;
+  to.source.batch_bytes = from.capture.batch_bytes;
+  to.open_source = std::move(open_source);
+  to.list_interfaces = capture::list_interfaces;
+  to.wall_clock = wall_clock;
+  for (const auto& system : from.systems) {
+    auto& rules = to.systems[system.name];
+    for (const auto& x : system.interfaces)
+      rules.push_back(
+        {x.pattern, x.sampling_one_in, x.snaplen_bytes, x.promiscuous});
+  }
+  return to;
+}
+
+node_hello to_node_hello(const config::settings& from) {
+  node_hello to;
+  to.name = node_name(from);
+  to.colo = from.node.colo;
+  to.labels = from.node.labels;
+  to.version = EDGECAP_VERSION;
+  return to;
+}
+
+/// A collector need not capture itself.
+bool has_interfaces(const config::settings& x) {
+  return std::any_of(
+    x.systems.begin(), x.systems.end(),
+    [](const auto& system) { return !system.interfaces.empty(); });
+}
+
 } // namespace
 
 engine_limits to_engine_limits(const config::settings& from) {
@@ -75,29 +122,33 @@ engine_options to_engine_options(const config::settings& from,
                            ? capture::time_precision::microseconds
                            : capture::time_precision::nanoseconds;
   to.storage.wall_clock = wall_clock;
-  to.node.name = from.node.name.empty() ? host_name() : from.node.name;
-  to.node.source.ring_bytes = from.capture.ring_bytes;
-  to.node.source.wake_interval_ms = from.capture.wake_interval_ms;
-  to.node.source.batch_interval_ms = from.capture.batch_interval_ms;
-  to.node.source.batch_bytes = from.capture.batch_bytes;
-  to.node.open_source = std::move(open_source);
-  to.node.list_interfaces = capture::list_interfaces;
-  for (const auto& system : from.systems) {
+  if (has_interfaces(from))
+    to.node = to_node_options(from, std::move(open_source));
+  to.fleet.own = to_node_hello(from);
+  to.fleet.max_nodes = from.fleet.max_nodes;
+  to.fleet.lost_after = from.fleet.lost_after;
+  to.fleet.wall_clock = wall_clock;
+  if (from.is == config::role::collector)
+    to.reception = {{from.fleet.address, from.fleet.port}};
+  for (const auto& system : from.systems)
     to.registry.systems.insert(system.name);
-    auto& rules = to.node.systems[system.name];
-    for (const auto& x : system.interfaces)
-      rules.push_back(
-        {x.pattern, x.sampling_one_in, x.snaplen_bytes, x.promiscuous});
-  }
   to.registry.make_id = random_job_id;
   to.registry.job.credit_bytes = from.capture.credit_bytes;
   to.registry.job.wall_clock = wall_clock;
   // What is left of the grace period is for sealing.
   to.registry.job.drain_timeout = from.shutdown.grace_period * 4 / 5;
-  // At once: an end in order would wait for whoever is gone. The next start
-  // resolves what this process leaves, as after any crash.
-  to.on_loss
-    = [](const std::string&, const std::string&) { std::_Exit(EXIT_FAILURE); };
+  to.on_loss = end_at_once;
+  return to;
+}
+
+edge_options to_edge_options(const config::settings& from,
+                             capture::source_factory open_source) {
+  edge_options to;
+  to.node = to_node_options(from, std::move(open_source));
+  to.uplink.hello = to_node_hello(from);
+  to.uplink.host = from.fleet.address;
+  to.uplink.port = from.fleet.port;
+  to.on_loss = end_at_once;
   return to;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "actors/edge.hpp"
 #include "actors/system.hpp"
 #include "capture/live_source.hpp"
 #include "config/settings.hpp"
@@ -11,6 +12,10 @@ namespace edgecap::daemon {
 /// @param open_source opens interfaces.
 engine_options to_engine_options(const config::settings& from,
                                  capture::source_factory open_source);
+
+/// The same for an edge.
+edge_options to_edge_options(const config::settings& from,
+                             capture::source_factory open_source);
 
 capture::live_capture::options
 to_capture_options(const config::capture_settings& from);

@@ -134,6 +134,10 @@ void bridge::follow(std::string account, std::string id, follower_ptr who,
                            std::move(id), std::move(who));
 }
 
+void bridge::nodes(continuation<std::vector<node_status>> then) const {
+  fleet_facts(impl_->timeout, std::move(then));
+}
+
 void bridge::engine_facts(std::chrono::milliseconds patience,
                           continuation<engine_stats> then) const {
   impl_->ask<engine_stats>(impl_->engine.registry,
@@ -146,6 +150,13 @@ void bridge::storage_facts(std::chrono::milliseconds patience,
   impl_->ask<storage_stats>(impl_->engine.storage,
                             std::min(patience, impl_->timeout), std::move(then),
                             atom::stats_v);
+}
+
+void bridge::fleet_facts(std::chrono::milliseconds patience,
+                         continuation<std::vector<node_status>> then) const {
+  impl_->ask<std::vector<node_status>>(impl_->engine.fleet,
+                                       std::min(patience, impl_->timeout),
+                                       std::move(then), atom::list_v);
 }
 
 } // namespace edgecap::http

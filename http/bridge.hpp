@@ -3,6 +3,7 @@
 #include "actors/errors.hpp"
 #include "actors/follower.hpp"
 #include "actors/job_types.hpp"
+#include "actors/node_types.hpp"
 
 #include <tl/expected.hpp>
 
@@ -69,11 +70,15 @@ public:
   void follow(std::string account, std::string id, follower_ptr who,
               continuation<done> then) const;
 
-  /// Both wait at most `patience`, or the bridge's own timeout if that is less.
+  void nodes(continuation<std::vector<node_status>> then) const;
+
+  /// All wait at most `patience`, or the bridge's own timeout if that is less.
   void engine_facts(std::chrono::milliseconds patience,
                     continuation<engine_stats> then) const;
   void storage_facts(std::chrono::milliseconds patience,
                      continuation<storage_stats> then) const;
+  void fleet_facts(std::chrono::milliseconds patience,
+                   continuation<std::vector<node_status>> then) const;
 
 private:
   class impl;

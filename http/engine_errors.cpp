@@ -27,6 +27,7 @@ bool is_internal(const failure& from) {
   case errc::storage_full:
   case errc::no_interface:
   case errc::invalid_options:
+  case errc::node_refused:
     return true;
   default:
     return false;
@@ -74,6 +75,7 @@ api_error to_api_error(const failure& from) {
     return {422, code::key_reused, from.text, ""};
   case errc::no_interface:
   case errc::invalid_options:
+  case errc::node_refused: // said to nodes, which do not come this way
     break;
   }
   return internal_error();

@@ -308,6 +308,19 @@ void api::list(const request& asked, reply answer) {
         });
 }
 
+void api::nodes(const request& asked, reply answer) {
+  admit(asked, std::move(answer), right::read, "",
+        [self = shared_from_this()](const call_ptr& x) {
+          self->engine_.nodes(
+            [self, x](const outcome<std::vector<node_status>>& nodes) {
+              if (nodes)
+                x->send(nodes_response(*nodes));
+              else
+                self->fail(x, nodes.error());
+            });
+        });
+}
+
 void api::get(const request& asked, reply answer) {
   admit(asked, std::move(answer), right::read, "",
         [self = shared_from_this()](const call_ptr& x) {
@@ -489,7 +502,13 @@ void api::scrape(const request&, reply answer) {
       [self, to, now](const outcome<storage_stats>& disk) mutable {
         if (disk)
           now.storage = *disk;
-        self->render(*to, std::move(now));
+        self->engine_.fleet_facts(
+          probe_timeout,
+          [self, to, now](outcome<std::vector<node_status>> nodes) mutable {
+            if (nodes)
+              now.nodes = std::move(*nodes);
+            self->render(*to, std::move(now));
+          });
       });
   });
 }

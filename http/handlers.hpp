@@ -36,6 +36,8 @@ public:
   void download(const request& asked, reply answer);
   void stream(const request& asked, reply answer);
 
+  void nodes(const request& asked, reply answer);
+
   /// Buckets belong to `type: full`.
   void ownership(const request& asked, reply answer);
 

@@ -68,16 +68,27 @@ public:
     return number ? add(name, *number) : add_null(name);
   }
 
+  writer& add(const char* name, std::int64_t number) {
+    key(name);
+    out_.Int64(number);
+    return *this;
+  }
+
   writer& add_null(const char* name) {
     key(name);
     out_.Null();
     return *this;
   }
 
-  writer& add_true(const char* name) {
+  writer& add_flag(const char* name, bool value) {
     key(name);
-    out_.Bool(true);
+    out_.Bool(value);
     return *this;
+  }
+
+  /// One of an array.
+  writer& add_item(std::string_view text) {
+    return add(nullptr, text);
   }
 
   std::string take() const {
@@ -114,6 +125,23 @@ void write(writer& to, const capture::filter_fields& x,
   to.end_object();
 }
 
+/// A time that need not be known.
+void add_time(writer& to, const char* name,
+              const std::optional<unix_ns>& time) {
+  if (time)
+    to.add(name, rfc3339(*time));
+  else
+    to.add_null(name);
+}
+
+/// A text that need not be there.
+void add_text(writer& to, const char* name, const std::string& text) {
+  if (text.empty())
+    to.add_null(name);
+  else
+    to.add(name, text);
+}
+
 void write(writer& to, const interface_report& x) {
   to.begin_object()
     .add("node", x.node)
@@ -130,19 +158,13 @@ void write(writer& to, const interface_report& x) {
     .add("dropped_by_kernel", x.dropped_by_kernel)
     .add("dropped_by_interface", x.dropped_by_interface)
     .add("dropped_by_us", x.dropped_by_us);
-  if (x.error.empty())
-    to.add_null("error");
-  else
-    to.add("error", x.error);
+  add_text(to, "error", x.error);
   to.end_object();
 }
 
 void write(writer& to, const interruption& x) {
   to.begin_object().add("from", rfc3339(x.from));
-  if (x.to)
-    to.add("to", rfc3339(*x.to));
-  else
-    to.add_null("to");
+  add_time(to, "to", x.to);
   to.end_object();
 }
 
@@ -183,6 +205,38 @@ void write(writer& to, const job_record& x, const char* name = nullptr) {
     .end_object();
 }
 
+void write(writer& to, const std::string& x) {
+  to.add_item(x);
+}
+
+void write(writer& to, const node_status& x) {
+  to.begin_object().add("name", x.name);
+  add_text(to, "colo_name", x.colo);
+  to.add("labels", x.labels);
+  add_text(to, "version", x.version);
+  to.add("status", std::string_view{x.connected ? "connected" : "lost"})
+    .add_flag("local", x.local);
+  add_text(to, "lost_because", x.lost);
+  add_time(to, "joined", x.joined);
+  add_time(to, "last_seen", x.last_seen);
+  if (x.clock)
+    to.add("clock_offset_ns", x.clock->offset_ns)
+      .add("clock_error_ns", x.clock->error_ns);
+  else
+    to.add_null("clock_offset_ns").add_null("clock_error_ns");
+  if (x.pulse && x.pulse->interfaces)
+    to.add("interfaces", *x.pulse->interfaces);
+  else
+    to.add_null("interfaces");
+  if (x.pulse)
+    to.add("samplers", std::uint64_t{x.pulse->samplers})
+      .add("load_milli", x.pulse->load_milli)
+      .add("processors", std::uint64_t{x.pulse->processors});
+  else
+    to.add_null("samplers").add_null("load_milli").add_null("processors");
+  to.end_object();
+}
+
 void write(writer& to, const api_message& x) {
   to.begin_object()
     .add("code", static_cast<std::uint64_t>(x.code))
@@ -194,7 +248,7 @@ void write(writer& to, const api_message& x) {
 
 /// What stands in an envelope beside its result.
 void write_rest(writer& envelope, const std::vector<api_message>& messages) {
-  envelope.add_true("success")
+  envelope.add_flag("success", true)
     .add("errors", std::vector<api_message>{})
     .add("messages", messages);
 }
@@ -294,6 +348,13 @@ response page_response(const job_page& page, const list_query& query) {
     .add("total_count", page.total_count)
     .add("total_pages", (page.total_count + per_page - 1) / per_page)
     .end_object();
+  return ok(text.end_object());
+}
+
+response nodes_response(const std::vector<node_status>& nodes) {
+  writer text;
+  text.begin_object().add("result", nodes);
+  write_rest(text, {});
   return ok(text.end_object());
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/job_types.hpp"
+#include "actors/node_types.hpp"
 #include "http/message.hpp"
 
 #include <string>
@@ -47,6 +48,9 @@ response validated_response(const job_spec& spec,
 
 /// 200 with an array of capture objects and `result_info`.
 response page_response(const job_page& page, const list_query& query);
+
+/// 200 with an array of nodes.
+response nodes_response(const std::vector<node_status>& nodes);
 
 /// 200 with one word: `{"status": "ok", "version": ...}`, for probes.
 response status_response(std::string_view status, std::string_view version);

@@ -39,7 +39,8 @@ public:
     family_.type = type;
   }
 
-  family& add(std::uint64_t value, const labels& names = {}) {
+  template <class Number>
+  family& add(Number value, const labels& names = {}) {
     ClientMetric metric;
     for (const auto& [name, text] : names)
       metric.label.push_back({name, text});
@@ -104,6 +105,30 @@ void add_engine(std::vector<MetricFamily>& to, const engine_stats& from) {
   }
   to.push_back(captured.take());
   to.push_back(dropped.take());
+}
+
+/// Names of nodes are the operator's, and as many as his configuration allows.
+void add_nodes(std::vector<MetricFamily>& to,
+               const std::vector<node_status>& from) {
+  auto up = gauge("edgecap_node_up", "Whether captures can use the node.");
+  auto seen = gauge("edgecap_node_last_seen_seconds",
+                    "When the node last answered, in seconds since 1970.");
+  auto offset = gauge("edgecap_node_clock_offset_seconds",
+                      "What the node's clock shows more than this one.");
+  auto samplers
+    = gauge("edgecap_node_samplers", "Samplers that run at the node.");
+  for (const auto& x : from) {
+    const labels name{{"node", x.name}, {"colo", x.colo}};
+    up.add(x.connected ? 1 : 0, name);
+    if (x.last_seen)
+      seen.add(static_cast<double>(*x.last_seen) / 1e9, name);
+    if (x.clock)
+      offset.add(static_cast<double>(x.clock->offset_ns) / 1e9, name);
+    if (x.connected && x.pulse)
+      samplers.add(x.pulse->samplers, name);
+  }
+  for (auto* x : {&up, &seen, &offset, &samplers})
+    to.push_back(x->take());
 }
 
 void add_storage(std::vector<MetricFamily>& to, const storage_stats& from) {
@@ -294,6 +319,8 @@ std::string metrics::render(const metrics_snapshot& now) const {
   auto families = impl_->registry.Collect();
   if (now.engine)
     add_engine(families, *now.engine);
+  if (now.nodes)
+    add_nodes(families, *now.nodes);
   if (now.storage) {
     add_storage(families, *now.storage);
     add_capacity(families, *now.storage);

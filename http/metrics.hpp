@@ -1,12 +1,14 @@
 #pragma once
 
 #include "actors/job_types.hpp"
+#include "actors/node_types.hpp"
 #include "http/front.hpp"
 
 #include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace edgecap::http {
 
@@ -16,6 +18,7 @@ struct metrics_snapshot {
   std::optional<engine_stats> engine;
   std::optional<storage_stats> storage;
   std::optional<front_stats> front;
+  std::optional<std::vector<node_status>> nodes;
 };
 
 /// Counts requests and renders everything as Prometheus text (exposition

@@ -20,7 +20,8 @@ std::vector<route> make_routes(const std::shared_ptr<api>& target) {
   return {
     {method::post, pcaps, call(&api::create)},
     {method::get, pcaps, call(&api::list)},
-    // `ownership` is a literal, not an id.
+    // `nodes` and `ownership` are literals, not ids.
+    {method::get, pcaps + "/nodes", call(&api::nodes)},
     {method::get, ownership, call(&api::ownership)},
     {method::post, ownership, call(&api::ownership)},
     {method::post, ownership + "/validate", call(&api::ownership)},

@@ -49,6 +49,7 @@ struct engine_handles {
   job_registry_actor registry;
   rate_limiter_actor limiter;
   storage_actor storage;
+  fleet_actor fleet;
 };
 
 /// The whole HTTP side: front, routes and handlers.

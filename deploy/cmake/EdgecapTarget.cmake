@@ -39,9 +39,14 @@ function(edgecap_compile_options target)
   target_link_libraries(${target} PRIVATE edgecap_options)
 endfunction()
 
-# The library of one folder: all its sources, named edgecap_<folder>.
+# The library of one folder: all its sources but those behind EXCEPT, named
+# edgecap_<folder>.
 function(edgecap_library folder)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "EXCEPT")
   file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${folder}/*.cpp")
+  foreach(source IN LISTS arg_EXCEPT)
+    list(REMOVE_ITEM sources "${PROJECT_SOURCE_DIR}/${source}")
+  endforeach()
   add_library(edgecap_${folder} STATIC ${sources})
   target_include_directories(edgecap_${folder} PUBLIC "${PROJECT_SOURCE_DIR}")
   edgecap_compile_options(edgecap_${folder})

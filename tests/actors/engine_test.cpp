@@ -63,9 +63,12 @@ TEST_F(Engine, RunsAJobInThisSequenceOfMessages) {
   expect<caf::ok_atom>(storage, registry);
   const auto record = receive_record(client);
   ASSERT_TRUE(record);
-  // The job asks which interfaces there are, and for a sampler on each.
+  // The job asks which nodes there are, which interfaces they have, and for a
+  // sampler on each.
   const auto job = job_of(record->id);
   deliver_to(job); // its start, and the first message to itself
+  expect<atom::watch, node_watcher_actor>(job, fleet);
+  expect<std::vector<node_offer>>(fleet, job);
   expect<atom::survey, std::string>(job, local);
   expect<specs>(local, job);
   expect<atom::progress, job_record>(job, registry);
@@ -96,6 +99,7 @@ TEST_F(Engine, RunsAJobInThisSequenceOfMessages) {
   expect<atom::ended, source_end>(any, sampler);
   expect<atom::ended, std::uint32_t, interface_report>(sampler, job);
   EXPECT_TRUE(dead(sampler));
+  expect<caf::down_msg>(any, local);
   // Everything is written: the savefile is sealed, the end is reported.
   expect<atom::progress, job_record>(job, registry);
   const auto seal = expect<atom::seal, job_record>(job, storage);
@@ -107,6 +111,7 @@ TEST_F(Engine, RunsAJobInThisSequenceOfMessages) {
   EXPECT_TRUE(dead(job));
   expect<atom::finished, job_record, bool>(job, registry);
   expect<caf::down_msg>(any, registry); // an end, not a death
+  expect<caf::down_msg>(any, fleet);    // it need not hear of nodes any more
   EXPECT_TRUE(idle());
   EXPECT_EQ(get(record->id).phase, job_phase::succeeded);
 }

@@ -1,4 +1,5 @@
 #include "tests/support/actor_fixture.hpp"
+#include "tests/support/scripted_source.hpp"
 
 #include <caf/binary_deserializer.hpp>
 #include <caf/binary_serializer.hpp>
@@ -113,6 +114,62 @@ TEST_F(Messages, KeepTheRest) {
   EXPECT_EQ(copy.bytes_captured, 7u);
   EXPECT_EQ(copy.outcomes[0].jobs, 2u);
   EXPECT_EQ(copy.interfaces[0].dropped_by_us, 4u);
+}
+
+TEST_F(Messages, KeepWhatNodesSayOfThemselves) {
+  node_hello hello;
+  hello.name = "n";
+  hello.colo = "c";
+  hello.labels = {"a=b"};
+  hello.version = "1";
+  EXPECT_EQ(round_trip(hello).protocol, node_protocol);
+  EXPECT_EQ(round_trip(hello).labels, hello.labels);
+  EXPECT_EQ(round_trip(hello).byte_order, host_byte_order());
+  EXPECT_EQ(round_trip(node_welcome{3, "v"}).protocol, 3u);
+  node_pulse pulse;
+  pulse.now = 5;
+  pulse.load_milli = 1500;
+  pulse.processors = 2;
+  EXPECT_EQ(round_trip(pulse).now, 5);
+  EXPECT_FALSE(round_trip(pulse).interfaces) << "unknown is not none";
+  EXPECT_EQ(round_trip(pulse).load_milli, 1500u);
+  EXPECT_EQ(round_trip(pulse).processors, 2u);
+}
+
+TEST_F(Messages, KeepABatchOfPackets) {
+  const auto batch = make_batch(1000, 7);
+  const auto copy = round_trip(batch);
+  EXPECT_EQ(copy, batch);
+  EXPECT_EQ(copy.packets(), 1000u);
+  EXPECT_EQ(copy.first_time(), batch.first_time());
+  EXPECT_EQ(copy.last_time(), batch.last_time());
+  EXPECT_EQ(copy.captured_bytes(), batch.captured_bytes());
+  EXPECT_TRUE(copy.ordered());
+}
+
+TEST_F(Messages, MakeAnEmptyBatchOfNonsense) {
+  const auto batch = make_batch(3);
+  std::vector<char> bytes;
+  caf::binary_serializer sink{sys, bytes};
+  ASSERT_FALSE(sink(const_cast<capture::packet_batch&>(batch)));
+  const auto read = [this](const std::vector<char>& from) {
+    capture::packet_batch result = make_batch(1);
+    caf::binary_deserializer source{sys, from};
+    EXPECT_FALSE(source(result)) << "CAF would drop the message";
+    return result;
+  };
+  EXPECT_EQ(read(bytes), batch);
+  constexpr std::size_t head = 8; // link type and size
+  auto torn = bytes;
+  torn.resize(torn.size() - 1);
+  EXPECT_TRUE(read(torn).empty());
+  auto longer_than_it_is = bytes;
+  longer_than_it_is[head + 8] = 127; // the first record's captured length
+  EXPECT_TRUE(read(longer_than_it_is).empty());
+  auto huge = bytes;
+  for (std::size_t i = 4; i < head; ++i)
+    huge[i] = 127; // the size
+  EXPECT_TRUE(read(huge).empty());
 }
 
 TEST_F(Messages, KeepErrorsWithTheirText) {

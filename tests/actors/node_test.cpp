@@ -48,6 +48,7 @@ protected:
     result.open_source = host.factory();
     result.list_interfaces
       = [] { return capture::expected<strings>{strings{"eth0"}}; };
+    result.wall_clock = [this] { return now(); };
     return result;
   }
 

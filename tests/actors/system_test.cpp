@@ -31,13 +31,17 @@ protected:
     result.storage.directory = directory.path() / "captures";
     result.storage.min_free_bytes = 0;
     result.storage.wall_clock = clock;
-    result.node.name = "node-1";
-    result.node.systems["lab"] = {{"eth0", 1, 160, false}};
-    result.node.open_source = host.factory();
-    result.node.list_interfaces = [] {
+    auto& node = result.node.emplace();
+    node.name = "node-1";
+    node.systems["lab"] = {{"eth0", 1, 160, false}};
+    node.open_source = host.factory();
+    node.list_interfaces = [] {
       return capture::expected<std::vector<std::string>>{
         std::vector<std::string>{"eth0"}};
     };
+    node.wall_clock = clock;
+    result.fleet.own.name = node.name;
+    result.fleet.wall_clock = clock;
     result.registry.systems = {"lab"};
     result.registry.make_id = random_job_id;
     result.registry.job.wall_clock = clock;

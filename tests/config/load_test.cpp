@@ -51,7 +51,9 @@ TEST(LoadTest, KeepsTheDefaultsOfWhatIsNotSaid) {
 TEST(LoadTest, ReadsEverySetting) {
   auto result = load_text(minimal + R"(
 listen: {address: "::1", port: 0, behind_proxy: true, trusted_proxies: [127.0.0.1, "::1"]}
-node: {name: edge-1.example}
+role: collector
+node: {name: edge-1.example, colo: ams01, labels: [rack=7, "owner=net work"]}
+fleet: {address: "::1", port: 65535, behind_wall: true, max_nodes: 100000, lost_after: 10m}
 capture: {ring: 1GiB, wake_interval: 500ms, batch_interval: 0ms, batch: 16MiB, credit: 1GiB, idle_time: 3s,
           spare_rings: 64, classifier: false, helper_threads: 64}
 limits:
@@ -96,7 +98,16 @@ log: {level: error, format: text}
   EXPECT_TRUE(x.listen.behind_proxy);
   EXPECT_EQ(x.listen.trusted_proxies,
             (std::vector<std::string>{"127.0.0.1", "::1"}));
+  EXPECT_EQ(x.is, role::collector);
   EXPECT_EQ(x.node.name, "edge-1.example");
+  EXPECT_EQ(x.node.colo, "ams01");
+  EXPECT_EQ(x.node.labels,
+            (std::vector<std::string>{"rack=7", "owner=net work"}));
+  EXPECT_EQ(x.fleet.address, "::1");
+  EXPECT_EQ(x.fleet.port, 65535);
+  EXPECT_TRUE(x.fleet.behind_wall);
+  EXPECT_EQ(x.fleet.max_nodes, 100000u);
+  EXPECT_EQ(x.fleet.lost_after, 10min);
   EXPECT_EQ(x.capture.ring_bytes, 1u << 30);
   EXPECT_EQ(x.capture.wake_interval_ms, 500u);
   EXPECT_EQ(x.capture.batch_interval_ms, 0u);

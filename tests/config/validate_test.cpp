@@ -189,6 +189,54 @@ TEST(ValidateTest, NamesSystemsByLettersDigitsAndTwoSigns) {
   EXPECT_THAT(faults_of(named("\"\"")), HasSubstr("f:6: systems.'': a system"));
 }
 
+TEST(ValidateTest, EachRoleNeedsItsOwn) {
+  const std::string systems = "systems:\n  lab:\n    interfaces: [lo]\n";
+  EXPECT_EQ(faults_of("role: edge\n" + systems), "");
+  EXPECT_EQ(faults_of(systems), "f:1: accounts: is missing\n");
+  EXPECT_EQ(faults_of("role: collector\n" + systems),
+            "f:1: accounts: is missing\n");
+  EXPECT_EQ(faults_of("role: edge\n" + minimal),
+            "f:2: accounts: an edge serves no API: its collector has the "
+            "accounts\n");
+  const auto accounts = minimal.substr(0, minimal.find("systems:"));
+  EXPECT_EQ(faults_of("role: collector\n" + accounts + "systems: {lab: {}}\n"),
+            "");
+  EXPECT_EQ(faults_of(accounts + "systems: {lab: {}}\n"),
+            "f:4: systems.lab.interfaces: is missing\n");
+  EXPECT_EQ(faults_of("role: edge\nsystems: {lab: {}}\n"),
+            "f:2: systems.lab.interfaces: is missing\n");
+  EXPECT_EQ(faults_of("role: edges\n" + minimal),
+            "f:1: role: 'edges' is not one of standalone, collector, edge: did "
+            "you mean 'edge'?\n");
+}
+
+TEST(ValidateTest, AnEdgeSendsSmallBatches) {
+  const std::string edge = "role: edge\nsystems: {lab: {interfaces: [lo]}}\n";
+  EXPECT_EQ(faults_of(edge + "capture: {batch: 1MiB, credit: 1MiB}\n"), "");
+  EXPECT_EQ(faults_of(edge + "capture: {batch: 2MiB, credit: 2MiB}\n"),
+            "f:3: capture.batch: 2MiB is more than the 1MiB that an edge sends "
+            "at once\n");
+}
+
+TEST(ValidateTest, AFleetMeetsBehindAWallOnly) {
+  const auto with = [](const std::string& fleet) {
+    return faults_of(minimal + "fleet: {" + fleet + "}\n");
+  };
+  EXPECT_EQ(with("address: 127.0.0.2"), "");
+  EXPECT_EQ(with("address: 192.0.2.1, behind_wall: true"), "");
+  EXPECT_EQ(
+    with("address: 192.0.2.1"),
+    "f:8: fleet.address: '192.0.2.1' is not a loopback address: whoever "
+    "reaches it can bring edgecapd down; put a wall in front of it that "
+    "lets members of the fleet pass alone, and set behind_wall: true\n");
+  EXPECT_EQ(with("address: collector.example"),
+            "f:8: fleet.address: 'collector.example' is not an IPv4 or IPv6 "
+            "address; names, brackets and zones are not supported\n");
+  EXPECT_EQ(faults_of(minimal + "node: {colo: a/b}\n"),
+            "f:8: node.colo: 'a/b' may hold letters, digits, '.', '_' and "
+            "'-'\n");
+}
+
 TEST(ValidateTest, OneCredentialNameMayServeTwoAccounts) {
   auto second = minimal.substr(
     minimal.find("  - id"), minimal.find("systems") - minimal.find("  - id"));

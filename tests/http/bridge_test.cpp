@@ -50,7 +50,7 @@ class Bridge : public test::actor_fixture {
 protected:
   Bridge() {
     limiter = spawn(fake_limiter, asked);
-    aut = std::make_unique<bridge>(sys, engine_handles{{}, limiter, {}},
+    aut = std::make_unique<bridge>(sys, engine_handles{{}, limiter, {}, {}},
                                    patience);
   }
 

@@ -57,6 +57,7 @@ TEST(EngineErrorsTest, HaveStatusAndCode) {
     {errc::storage_lost, 503, 20304, false, ""},
     {errc::quota_reached, 507, 20310, false, ""},
     {errc::index_damaged, 503, 20304, false, ""},
+    {errc::node_refused, 500, 20307, true, ""},
   };
   for (const auto& x : rows) {
     const auto error = to_api_error(ours(x.from));
@@ -68,7 +69,7 @@ TEST(EngineErrorsTest, HaveStatusAndCode) {
     EXPECT_EQ(error.message == text, !x.internal) << to_string(x.from);
   }
   // A code that is new in the engine must be added here, too.
-  EXPECT_EQ(std::size(rows), static_cast<std::size_t>(errc::index_damaged));
+  EXPECT_EQ(std::size(rows), static_cast<std::size_t>(errc::node_refused));
 }
 
 TEST(EngineErrorsTest, HideWhatIsNotOurs) {

@@ -124,6 +124,7 @@ struct registry_script : script {
   std::shared_ptr<job_page> page = std::make_shared<job_page>();
   savefile file;
   engine_stats stats;
+  std::vector<node_status> nodes;
 };
 
 struct limiter_script : script {
@@ -241,6 +242,20 @@ fake_disk(storage_actor::pointer self,
   };
 }
 
+fleet_actor::behavior_type fake_fleet(fleet_actor::pointer self,
+                                      std::shared_ptr<registry_script> st) {
+  return {
+    [](atom::hello, const node_hello&, const node_actor&) {
+      return node_welcome{};
+    },
+    [](atom::watch, const node_watcher_actor&) {
+      return std::vector<node_offer>{};
+    },
+    [=](atom::list) { return st->answer(self, "nodes", st->nodes); },
+    [](atom::tick) {},
+  };
+}
+
 // -- fixture ------------------------------------------------------------------
 
 using handler_of_api = void (api::*)(const request&, reply);
@@ -261,6 +276,7 @@ const operation operations[] = {
   {"erase", &api::erase, right::write, true, "delete"},
   {"download", &api::download, right::download, true, "download"},
   {"stream", &api::stream, right::download, true, "stream"},
+  {"nodes", &api::nodes, right::read, false, ""},
 };
 
 class HandlersTest : public test::actor_fixture {
@@ -288,12 +304,14 @@ public:
     registry = spawn(fake_registry, engine);
     limiter = spawn(fake_limiter, gate);
     storage = spawn(fake_disk, disk);
+    fleet = spawn(fake_fleet, engine);
     api_options options;
     static_cast<api_rules&>(options) = rules();
     options.version = "1.2.3";
     options.auth_clock = [this] { return time_of_guesses; };
-    aut = std::make_shared<api>(sys, engine_handles{registry, limiter, storage},
-                                std::move(options));
+    aut = std::make_shared<api>(
+      sys, engine_handles{registry, limiter, storage, fleet},
+      std::move(options));
   }
 
   void TearDown() override {
@@ -304,6 +322,7 @@ public:
     registry = nullptr;
     limiter = nullptr;
     storage = nullptr;
+    fleet = nullptr;
     test::actor_fixture::TearDown();
   }
 
@@ -360,6 +379,7 @@ public:
   job_registry_actor registry;
   rate_limiter_actor limiter;
   storage_actor storage;
+  fleet_actor fleet;
   std::shared_ptr<api> aut;
 };
 
@@ -369,6 +389,7 @@ const operation& get_call = operations[2];
 const operation& stop_call = operations[3];
 const operation& download_call = operations[5];
 const operation& stream_call = operations[6];
+const operation& nodes_call = operations[7];
 
 using status_and_code = std::pair<int, int>;
 
@@ -800,6 +821,18 @@ TEST_F(HandlersTest, LetsGoOfAStreamThatIsRefused) {
   EXPECT_THAT(log.events("stream-ended"), IsEmpty());
 }
 
+TEST_F(HandlersTest, ShowsTheNodes) {
+  auto& node = engine->nodes.emplace_back();
+  node.name = "edge-1";
+  node.connected = true;
+  const auto x = call(nodes_call, "read");
+  EXPECT_EQ(x.head.status, 200);
+  EXPECT_EQ(x.body().at("result").at(0).at("name"), "edge-1");
+  const auto scraped = call(&api::scrape, {});
+  EXPECT_THAT(scraped.head.body,
+              HasSubstr("edgecap_node_up{node=\"edge-1\",colo=\"\"} 1"));
+}
+
 TEST_F(HandlersTest, HasNoBuckets) {
   auto asked = make_request(list_call);
   EXPECT_EQ(refusal(call(&api::ownership, asked)), status_and_code(400, 20106));
@@ -1001,7 +1034,7 @@ TEST_F(HandlersTest, IsScrapedWithWhatIsKnown) {
   disk->error = make_error(errc::storage_unavailable, "broken");
   engine->silent = true;
   const auto little = begin(&api::scrape, {});
-  advance(3s);
+  advance(5s);
   ASSERT_EQ(little->times, 1);
   EXPECT_EQ(little->head.status, 200);
   EXPECT_THAT(little->head.body, HasSubstr("edgecap_build_info"));

@@ -52,6 +52,59 @@ TEST(JsonTest, SaysPendingUntilAFileIsThere) {
   EXPECT_EQ(api_status(job_phase::failed), "failed");
 }
 
+TEST(JsonTest, ShowsNodesAndWhatIsUnknownOfThem) {
+  node_status known;
+  known.name = "edge-1";
+  known.colo = "ams01";
+  known.labels = {"rack=7"};
+  known.version = "0.1.0";
+  known.connected = true;
+  known.joined = noon;
+  known.last_seen = noon + 1'000'000'000;
+  known.clock = clock_reading{-5, 2};
+  auto& pulse = known.pulse.emplace();
+  pulse.interfaces = std::vector<std::string>{"lo", "eth0"};
+  pulse.samplers = 3;
+  pulse.load_milli = 1500;
+  pulse.processors = 2;
+  node_status lost;
+  lost.name = "edge-2";
+  lost.lost = "its connection is gone";
+  EXPECT_EQ(result_of(nodes_response({known, lost})), json::parse(R"([{
+    "name": "edge-1",
+    "colo_name": "ams01",
+    "labels": ["rack=7"],
+    "version": "0.1.0",
+    "status": "connected",
+    "local": false,
+    "lost_because": null,
+    "joined": "2026-01-01T12:00:00.000000Z",
+    "last_seen": "2026-01-01T12:00:01.000000Z",
+    "clock_offset_ns": -5,
+    "clock_error_ns": 2,
+    "interfaces": ["lo", "eth0"],
+    "samplers": 3,
+    "load_milli": 1500,
+    "processors": 2
+  }, {
+    "name": "edge-2",
+    "colo_name": null,
+    "labels": [],
+    "version": null,
+    "status": "lost",
+    "local": false,
+    "lost_because": "its connection is gone",
+    "joined": null,
+    "last_seen": null,
+    "clock_offset_ns": null,
+    "clock_error_ns": null,
+    "interfaces": null,
+    "samplers": null,
+    "load_milli": null,
+    "processors": null
+  }])"));
+}
+
 TEST(JsonTest, WritesTimes) {
   EXPECT_EQ(rfc3339(0), "1970-01-01T00:00:00.000000Z");
   EXPECT_EQ(rfc3339(noon), "2026-01-01T12:00:00.000000Z");

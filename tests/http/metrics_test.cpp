@@ -63,6 +63,13 @@ metrics_snapshot full_snapshot() {
   now.storage->quota_bytes = 22;
   now.storage->quota_jobs = 23;
   now.storage->refused = {{"disk_full", 24}, {"total_size", 0}};
+  auto& node = now.nodes.emplace().emplace_back();
+  node.name = "edge-1";
+  node.colo = "ams01";
+  node.connected = true;
+  node.last_seen = 1'500'000'000;
+  node.clock = clock_reading{-250'000'000, 1};
+  node.pulse.emplace().samplers = 26;
   now.front.emplace();
   now.front->connections_accepted = 11;
   now.front->connections_refused = 12;
@@ -117,6 +124,10 @@ TEST(MetricsTest, ShowEveryFact) {
     {"edgecap_storage_quota_captures", 23},
     {R"(edgecap_storage_refused_total{cause="disk_full"})", 24},
     {R"(edgecap_storage_refused_total{cause="total_size"})", 0},
+    {R"(edgecap_node_up{node="edge-1",colo="ams01"})", 1},
+    {R"(edgecap_node_last_seen_seconds{node="edge-1",colo="ams01"})", 1.5},
+    {R"(edgecap_node_clock_offset_seconds{node="edge-1",colo="ams01"})", -0.25},
+    {R"(edgecap_node_samplers{node="edge-1",colo="ams01"})", 26},
     {R"(edgecap_http_connections_total{outcome="accepted"})", 11},
     {R"(edgecap_http_connections_total{outcome="refused"})", 12},
     {"edgecap_http_requests_refused_total", 13},
@@ -155,6 +166,14 @@ TEST(MetricsTest, LeaveOutWhatIsUnknown) {
   now = full_snapshot();
   now.storage.reset();
   EXPECT_THAT(aut.render(now), Not(HasSubstr("edgecap_storage")));
+  now = full_snapshot();
+  now.nodes->at(0).connected = false;
+  now.nodes->at(0).clock.reset();
+  text = aut.render(now);
+  EXPECT_THAT(text,
+              HasSubstr("edgecap_node_up{node=\"edge-1\",colo=\"ams01\"} 0"));
+  EXPECT_THAT(text, Not(HasSubstr("edgecap_node_clock_offset_seconds{")));
+  EXPECT_THAT(text, Not(HasSubstr("edgecap_node_samplers{")));
   now = full_snapshot();
   now.front.reset();
   EXPECT_THAT(aut.render(now), Not(HasSubstr("edgecap_http")));

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <string>
+#include <utility>
 
 namespace edgecap::simulation {
 
@@ -19,11 +20,16 @@ engine_options make_engine_options(const setup& how, timeline& time,
   to.storage.seal_slice_bytes = how.seal_slice_bytes;
   to.storage.max_open_runs = how.max_open_runs;
   to.storage.wall_clock = [&time] { return time.date(); };
-  to.node.name = "node-1";
-  to.node.systems[system_name] = {{"eth*", 1, 128, false}};
-  to.node.source.batch_bytes = how.batch_bytes;
-  to.node.open_source = host.factory();
-  to.node.list_interfaces = [&host] { return host.interfaces(); };
+  node_options node;
+  node.name = "node-1";
+  node.systems[system_name] = {{"eth*", 1, 128, false}};
+  node.source.batch_bytes = how.batch_bytes;
+  node.open_source = host.factory();
+  node.list_interfaces = [&host] { return host.interfaces(); };
+  node.wall_clock = to.storage.wall_clock;
+  to.fleet.own.name = node.name;
+  to.fleet.wall_clock = to.storage.wall_clock;
+  to.node = std::move(node);
   to.registry.systems = {system_name};
   to.registry.running_jobs = how.running_jobs;
   to.registry.job.credit_bytes = how.credit_bytes;

@@ -18,9 +18,9 @@ const char* name_of(fault x) {
     "lost-write",      "lost-name",        "storage-pauses",
     "storage-stalls",  "job-dies",         "sampler-dies",
     "node-dies",       "registry-dies",    "limiter-dies",
-    "storage-dies",    "clock-forward",    "clock-back",
-    "process-crash",   "host-crash",       "crash-in-call",
-    "ordered-stop",
+    "storage-dies",    "edge-cut",         "edge-silent",
+    "clock-forward",   "clock-back",       "process-crash",
+    "host-crash",      "crash-in-call",    "ordered-stop",
   };
   static_assert(sizeof names / sizeof *names == fault_kinds);
   return names[static_cast<std::size_t>(x)];

@@ -52,6 +52,9 @@ enum class fault : std::uint8_t {
   registry_dies,
   limiter_dies,
   storage_dies,
+  // -- other machines
+  edge_cut,    ///< The connection to one breaks.
+  edge_silent, ///< One is heard no more for a while.
   // -- clock
   clock_forward,
   clock_back,

@@ -63,11 +63,12 @@ life::life(engine_options options, instant now, trace& log)
     failed_ = true;
     return;
   }
-  node = system_.spawn(edgecap::node, std::move(options.node));
+  node = system_.spawn(edgecap::node, std::move(*options.node));
+  fleet = system_.spawn(edgecap::fleet, std::move(options.fleet), node);
   registry = system_.spawn(job_registry, std::move(options.registry),
-                           job_registry_peers{limiter, storage, {node}});
+                           job_registry_peers{limiter, storage, fleet});
   guardian_ = spawn_guardian(system_, std::move(options.on_loss), limiter,
-                             storage, node, registry);
+                             storage, node, fleet, registry);
   system_.spawn([this](caf::event_based_actor* self) {
     install_default_handlers(self);
     self->request(registry, request_timeout, atom::resume_v)
@@ -84,15 +85,16 @@ std::size_t life::stop() {
   return end_all(true);
 }
 
-bool life::deliver_one(random_stream& draws, std::uint32_t schedule,
-                       bool storage_away) {
+bool life::deliver_one(
+  random_stream& draws, std::uint32_t schedule,
+  const std::function<bool(const caf::abstract_actor*)>& away) {
   auto& jobs = scheduler_.jobs;
   if (jobs.empty())
     return false;
   auto index = choose(draws, schedule);
-  if (storage_away && is_storage(index)) {
-    // There is one of them: take the next.
-    if (jobs.size() == 1)
+  for (std::size_t seen = 0;
+       away(dynamic_cast<const caf::abstract_actor*>(jobs[index])); ++seen) {
+    if (seen == jobs.size())
       return false;
     index = (index + 1) % jobs.size();
   }
@@ -132,12 +134,6 @@ std::size_t life::choose(random_stream& draws, std::uint32_t schedule) const {
   }
 }
 
-bool life::is_storage(std::size_t index) const {
-  return scheduler_.jobs[index]
-         == dynamic_cast<caf::resumable*>(
-           caf::actor_cast<caf::abstract_actor*>(storage));
-}
-
 std::optional<instant> life::next_timer() const {
   const auto& schedule = scheduler_.clock().schedule();
   if (schedule.empty())
@@ -174,6 +170,7 @@ std::size_t life::end_all(bool in_order) {
   };
   end(guardian_);
   end(registry);
+  end(fleet);
   end(node);
   end(limiter);
   end(storage);

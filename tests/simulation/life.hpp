@@ -48,13 +48,14 @@ public:
   /// Whether all long-lived actors live; the states of dead ones are gone.
   bool whole() const {
     return !failed_ && !dead(limiter) && !dead(storage) && !dead(node)
-           && !dead(registry);
+           && !dead(fleet) && !dead(registry);
   }
 
   /// Delivers one message, to one of those who have any; `schedule` says how
   /// they are chosen. Returns false if nobody may run.
+  /// @param away Says whose messages wait.
   bool deliver_one(random_stream& draws, std::uint32_t schedule,
-                   bool storage_away);
+                   const std::function<bool(const caf::abstract_actor*)>& away);
 
   /// Whether no message waits for anybody.
   bool idle() const {
@@ -97,6 +98,7 @@ public:
   rate_limiter_actor limiter;
   storage_actor storage;
   node_actor node;
+  fleet_actor fleet;
   job_registry_actor registry;
 
 private:
@@ -104,7 +106,6 @@ private:
 
   static caf::actor_system_config& prepared(caf::actor_system_config& config);
   std::size_t choose(random_stream& draws, std::uint32_t schedule) const;
-  bool is_storage(std::size_t index) const;
   void run_all();
   std::size_t end_all(bool in_order);
 

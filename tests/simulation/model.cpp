@@ -155,6 +155,10 @@ void model::node_lost() {
   nodes_lost_.push_back(time_.now());
 }
 
+void model::edge_was_away(instant from, instant to) {
+  edges_away_.emplace_back(from, to);
+}
+
 // -- what clients ask and are told --------------------------------------------
 
 void model::asked(const request_ptr& x) {
@@ -590,15 +594,19 @@ void model::judge_reason(const job_view& view, const job_record& record) {
   case end_reason::interface_lost:
     // A source that has delivered as many as the job wants ends, too.
     // So did those of a process that is gone.
-    true_reason
-      = facts.sampler_killed
-        || std::all_of(sources.begin(), sources.end(), [&](const auto* x) {
-             return x->disturbed
-                    || (crashed && x->let_go && x->let_go_at <= life_began_);
-           });
+    true_reason = facts.sampler_killed
+                  || std::all_of(sources.begin(), sources.end(),
+                                 [&](const auto* x) {
+                                   return x->disturbed
+                                          || (crashed && x->let_go
+                                              && x->let_go_at <= life_began_);
+                                 })
+                  || edge_away_since(begin);
     break;
   case end_reason::node_lost:
-    true_reason = !nodes_lost_.empty();
+    // After a crash an edge may not have dialled in time.
+    true_reason = !nodes_lost_.empty() || edge_away_since(begin)
+                  || (crashed && setup_.edges > 0);
     break;
   case end_reason::storage_error:
     true_reason = facts.storage_refused || facts.savefile_lost
@@ -670,7 +678,10 @@ void model::judge_savefile(const job_view& view, const std::string& bytes) {
     const auto ours = source.subject == record.spec.filter.source_port
                       && source.not_after == not_after;
     if (!ours || x.identity.sequence >= source.delivered.size())
-      return violate("a record was delivered for its job", text_of(record));
+      return violate("a record was delivered for its job",
+                     "source " + std::to_string(source.number) + ", until "
+                       + std::to_string(source.not_after) + ": "
+                       + text_of(record));
     const auto& packet = source.delivered[x.identity.sequence];
     const auto length = packet.captured_length;
     if (packet.time / unit != x.time / unit
@@ -702,7 +713,8 @@ void model::judge_savefile(const job_view& view, const std::string& bytes) {
 void model::look_at_sources() {
   for (const auto& x : host_.sources())
     if (x->starved_since && *x->starved_since + patience < time_.now()
-        && !storage_away_since(*x->starved_since - patience))
+        && !storage_away_since(*x->starved_since - patience)
+        && !edge_away_since(*x->starved_since - patience))
       violate("a sampler gets its credit back",
               "source " + std::to_string(x->number));
 }
@@ -713,7 +725,11 @@ void model::look_at_running(const job_record& record, std::size_t samplers) {
     = std::all_of(sources.begin(), sources.end(), [&](const auto* x) {
         return x->let_go && x->let_go_at + patience < time_.now();
       });
-  if (samplers > 0 && sources.size() == samplers && gone
+  // A job waits for an edge that may come back.
+  const auto begin = begin_of(record);
+  const auto waits
+    = edge_away_since(begin) || (setup_.edges > 0 && crashed_since(begin));
+  if (samplers > 0 && sources.size() == samplers && gone && !waits
       && record.phase == job_phase::capturing)
     violate("a job without interfaces ends", text_of(record));
 }
@@ -796,6 +812,12 @@ bool model::storage_away_since(instant begin) const {
                      });
 }
 
+bool model::edge_away_since(instant begin) const {
+  return std::any_of(
+    edges_away_.begin(), edges_away_.end(),
+    [&](const auto& x) { return overlaps(x, begin, time_.now()); });
+}
+
 bool model::crashed_since(instant begin) const {
   return std::any_of(ends_of_lives_.begin(), ends_of_lives_.end(),
                      [&](instant x) { return x >= begin; });
@@ -823,7 +845,7 @@ bool model::undisturbed(const job_record& record) const {
   return !crashed_since(begin)
          && std::none_of(sources.begin(), sources.end(),
                          [](const auto* x) { return x->disturbed; })
-         && !storage_away_since(begin);
+         && !storage_away_since(begin) && !edge_away_since(begin);
 }
 
 void model::violate(const char* rule, const std::string& text) const {

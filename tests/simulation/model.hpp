@@ -78,6 +78,9 @@ public:
   /// A node did not answer, or died.
   void node_lost();
 
+  /// An edge may have been without its collector for so long.
+  void edge_was_away(instant from, instant to);
+
   // -- what clients ask and are told ------------------------------------------
 
   void asked(const request_ptr& x);
@@ -164,6 +167,7 @@ private:
   bool undisturbed(const job_record& record) const;
   bool disk_failed_since(instant begin) const;
   bool storage_away_since(instant begin) const;
+  bool edge_away_since(instant begin) const;
   bool crashed_since(instant begin) const;
   instant begin_of(const job_record& record) const;
   void violate(const char* rule, const std::string& text) const;
@@ -184,6 +188,7 @@ private:
   instant troubled_until_{-1};
   std::vector<instant> ends_of_lives_;
   std::vector<std::pair<instant, instant>> storage_away_;
+  std::vector<std::pair<instant, instant>> edges_away_;
   std::vector<instant> disk_failures_;
   std::vector<instant> nodes_lost_;
   std::vector<instant> stops_; ///< Of processes, in order.

@@ -62,6 +62,7 @@ struct setup {
   std::uint64_t storage_faults = 0;
   /// One in so many calls to the disk fails, for each way; 0: none.
   std::uint32_t disk_faults = 0;
+  std::size_t edges = 0; ///< Other machines.
 };
 
 setup make_setup(std::uint64_t seed);

@@ -64,6 +64,7 @@ enum stream : std::uint64_t {
   disk_stream,
   chaos_stream,
   storage_stream,
+  edge_stream,
 };
 
 } // namespace edgecap::simulation

@@ -2,6 +2,7 @@
 
 #include "tests/simulation/engine_setup.hpp"
 
+#include <caf/actor_cast.hpp>
 #include <caf/event_based_actor.hpp>
 #include <caf/send.hpp>
 #include <caf/typed_event_based_actor.hpp>
@@ -94,7 +95,8 @@ world::world(const run_options& options)
              options.seed, time_, faults_, trace_),
     model_(setup_, time_, network_,
            [this](const char* rule, std::string text) { violate(rule, text); }),
-    disk_(options.seed) {
+    disk_(options.seed),
+    edges_(setup_.edges, options.seed, time_, network_, trace_) {
   disk_.files().make_directories("/var/lib");
   disk_.write_back(); // the host was there before us
   outcome_.operations = plan_.size();
@@ -120,6 +122,7 @@ outcome world::run() {
   if (!broken())
     restart_in_order();
   dying_ = true;
+  edges_.collector_ended();
   life_.reset();
   count_disk_faults();
   note("disk", disk_.digest());
@@ -142,7 +145,7 @@ engine_options world::options_of_process() {
   to.storage.faults = [this](storage_step step, const std::string& id) {
     return storage_fault(step, id);
   };
-  to.node.list_interfaces = [this] {
+  to.node->list_interfaces = [this] {
     auto result = network_.interfaces();
     if (!result)
       model_.node_lost();
@@ -171,6 +174,8 @@ void world::start_process() {
   set_disk_faults();
   model_.process_started();
   life_ = std::make_unique<life>(options_of_process(), time_.now(), trace_);
+  if (!life_->failed())
+    edges_.collector_started(*life_);
   const auto excused = disk_.down() || disk_errors(disk_) > disk_errors_;
   notice_disk_errors();
   if (life_->failed() && !excused)
@@ -188,6 +193,7 @@ void world::end_process() {
                            : test::crash_kind::process);
   outcome_.largest_mailbox
     = std::max(outcome_.largest_mailbox, life_->largest_mailbox());
+  edges_.collector_ended();
   life_.reset();
   requests_open_ = 0;
   model_.process_ended(host_dies_);
@@ -214,7 +220,11 @@ void world::step() {
     return end_process();
   if (!life_)
     return pass_time(true);
-  const auto away = time_.now() < storage_back_;
+  const auto away = [this](const caf::abstract_actor* x) {
+    return (time_.now() < storage_back_
+            && x == caf::actor_cast<caf::abstract_actor*>(life_->storage))
+           || edges_.silent(x);
+  };
   if (schedule_.one_in(setup_.hurry))
     pass_time(false);
   else if (life_->deliver_one(schedule_, setup_.schedule, away))
@@ -231,8 +241,9 @@ void world::pass_time(bool idle) {
   if (life_)
     if (const auto next = life_->next_timer())
       to = std::min(to, *next);
-  if (time_.now() < storage_back_)
-    to = std::min(to, storage_back_);
+  for (const auto back : {storage_back_, edges_.heard_again()})
+    if (time_.now() < back)
+      to = std::min(to, back);
   if (!idle)
     to = std::min(to, time_.now() + drawn(schedule_, 0ns, 20ms));
   to = std::max(to, time_.now());
@@ -282,6 +293,21 @@ void world::plan_faults() {
   for (int i = 0; i < 2; ++i) {
     plan(fault::job_dies, 10, [this] { kill_job(); });
     plan(fault::sampler_dies, 8, [this] { kill_sampler(); });
+  }
+  for (int i = 0; i < 3; ++i) {
+    plan(fault::edge_cut, 4, [this] {
+      if (!edges_.cut())
+        return;
+      faults_.hit(fault::edge_cut);
+      model_.edge_was_away(time_.now(), time_.now());
+    });
+    plan(fault::edge_silent, 5, [this] {
+      const auto duration = drawn(chaos_, 100ms, 40s);
+      if (!edges_.silence(duration))
+        return;
+      faults_.hit(fault::edge_silent);
+      model_.edge_was_away(time_.now(), time_.now() + duration);
+    });
   }
   for (const auto what : {fault::node_dies, fault::registry_dies,
                           fault::limiter_dies, fault::storage_dies})
@@ -619,8 +645,8 @@ void world::send(const request_ptr& x) {
 
 bool world::quiet() const {
   if (!life_ || disk_.down() || steps_to_crash_ || requests_open_ > 0
-      || time_.now() < storage_back_ || !life_->whole() || !life_->idle()
-      || !life_->resumed())
+      || time_.now() < storage_back_ || time_.now() < edges_.heard_again()
+      || !life_->whole() || !life_->idle() || !life_->resumed())
     return false;
   const auto& registry = life::state_of<job_registry_state>(life_->registry);
   const auto& store = life::state_of<storage_state>(life_->storage);
@@ -754,6 +780,7 @@ void world::restart_in_order() {
   if (outcome_.largest_mailbox > max_mailbox)
     violate("a mailbox is bounded", std::to_string(outcome_.largest_mailbox));
   dying_ = true;
+  edges_.collector_ended();
   const auto left = life_->stop();
   if (left > 0)
     return violate("no actor outlives its process", std::to_string(left));

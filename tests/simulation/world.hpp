@@ -1,5 +1,6 @@
 #pragma once
 
+#include "tests/simulation/edges.hpp"
 #include "tests/simulation/faults.hpp"
 #include "tests/simulation/life.hpp"
 #include "tests/simulation/model.hpp"
@@ -124,6 +125,7 @@ private:
   network network_;
   model model_;
   test::simulated_disk disk_;
+  edges edges_;
   std::unique_ptr<life> life_;
   std::uint32_t life_number_ = 0;
   std::uint64_t ids_ = 0;

@@ -14,6 +14,9 @@ engine_fixture::engine_fixture() {
     return capture::expected<std::vector<std::string>>{
       std::vector<std::string>{"lo", "eth0", "eth1"}};
   };
+  node_opts.wall_clock = [this] { return now(); };
+  fleet_opts.own.name = node_opts.name;
+  fleet_opts.wall_clock = node_opts.wall_clock;
   registry_opts.systems = {"lab"};
   registry_opts.job.wall_clock = [this] { return now(); };
   registry_opts.make_id = [this] {
@@ -33,6 +36,7 @@ void engine_fixture::TearDown() {
   limiter = nullptr;
   storage = nullptr;
   local = nullptr;
+  fleet = nullptr;
   actor_fixture::TearDown();
 }
 
@@ -44,8 +48,9 @@ void engine_fixture::start_engine() {
   limiter = spawn(rate_limiter, limiter_opts);
   storage = spawn_storage();
   local = spawn(node, node_opts);
+  fleet = spawn(edgecap::fleet, fleet_opts, local);
   registry = spawn(job_registry, registry_opts,
-                   job_registry_peers{limiter, storage, {local}});
+                   job_registry_peers{limiter, storage, fleet});
   run(); // what they tell each other at the start
   EXPECT_TRUE(ask<caf::ok_atom>(registry, atom::resume_v));
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "actors/fleet.hpp"
 #include "actors/job_registry.hpp"
 #include "actors/node.hpp"
 #include "actors/rate_limiter.hpp"
@@ -60,6 +61,7 @@ public:
   /// Two interfaces, eth0 and eth1, in system "lab". Change it before
   /// `start_engine`.
   node_options node_opts;
+  fleet_options fleet_opts;
   job_registry_options registry_opts;
   rate_limiter_options limiter_opts;
 
@@ -67,6 +69,7 @@ public:
   rate_limiter_actor limiter;
   storage_actor storage;
   node_actor local;
+  fleet_actor fleet;
 
 protected:
   /// The engine's storage; the one in memory unless a test has its own.

@@ -1,0 +1,282 @@
+#include "actors/actor_support.hpp"
+#include "tests/support/engine_fixture.hpp"
+#include "tests/support/packets.hpp"
+
+#include <algorithm>
+#include <optional>
+
+// Jobs over several nodes. An edge is in the test's own process; a connection
+// that breaks is played by what the collector sees of it: all handles of the
+// edge are gone, with the reason that CAF gives then.
+namespace edgecap::test {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+class EngineNodes : public engine_fixture {
+protected:
+  /// A machine of its own.
+  struct edge {
+    std::string name;
+    scripted_host host;
+    node_actor node;
+    std::int64_t ahead = 0; ///< What its clock shows more.
+  };
+
+  void TearDown() override {
+    for (auto* x : {&one, &two})
+      x->node = nullptr;
+    engine_fixture::TearDown();
+  }
+
+  void start(edge& x, const std::string& name,
+             const std::string& system = "lab") {
+    x.name = name;
+    node_options options;
+    options.name = name;
+    options.systems[system] = {{"eth0", 1, 160, false}};
+    options.open_source = x.host.factory();
+    options.list_interfaces = [] {
+      return capture::expected<std::vector<std::string>>{
+        std::vector<std::string>{"eth0"}};
+    };
+    options.wall_clock = [this, &x] { return now() + x.ahead; };
+    x.node = spawn(node, options);
+  }
+
+  void dial(const edge& x) {
+    if (!registry)
+      start_engine();
+    node_hello said;
+    said.name = x.name;
+    EXPECT_TRUE(ask<node_welcome>(fleet, atom::hello_v, said, x.node));
+    run();
+  }
+
+  /// The connection to an edge breaks.
+  void cut(const edge& x) {
+    const auto samplers = state_of<node_state>(x.node).samplers;
+    for (const auto& sampler : samplers)
+      self->send_exit(sampler, caf::exit_reason::remote_link_unreachable);
+    self->send_exit(x.node, caf::exit_reason::remote_link_unreachable);
+    run();
+  }
+
+  /// No collector captures itself.
+  void start_collector() {
+    start_engine();
+    self->send_exit(local, caf::exit_reason::kill);
+    run();
+  }
+
+  /// What a job says of its last time on a node, if it has been there.
+  static std::optional<interface_report> line_of(const job_record& record,
+                                                 const std::string& node) {
+    const auto i
+      = std::find_if(record.interfaces.rbegin(), record.interfaces.rend(),
+                     [&](const auto& x) { return x.node == node; });
+    if (i == record.interfaces.rend())
+      return std::nullopt;
+    return *i;
+  }
+
+  edge one;
+  edge two;
+};
+
+} // namespace
+
+TEST_F(EngineNodes, CapturesOnEveryNode) {
+  start(one, "edge-1");
+  start(two, "edge-2");
+  dial(one);
+  dial(two);
+  const auto job = create(spec(10));
+  host.on("eth0").deliver_packets(2);
+  one.host.on("eth0").deliver_packets(3);
+  two.host.on("eth0").deliver_packets(100);
+  run();
+  const auto record = get(job.id);
+  EXPECT_EQ(record.reason, end_reason::packet_limit);
+  EXPECT_EQ(record.packets_captured, 10u) << "the limit is one for all";
+  EXPECT_EQ(line_of(record, "edge-1")->packets_captured, 3u);
+  EXPECT_EQ(line_of(record, "edge-2")->packets_captured, 5u);
+  EXPECT_EQ(disk->packets(job.id), 10u);
+}
+
+TEST_F(EngineNodes, LeavesOutANodeWithoutTheSystem) {
+  start(one, "edge-1", "other");
+  dial(one);
+  const auto job = create(spec(10));
+  EXPECT_FALSE(line_of(get(job.id), "edge-1"));
+  EXPECT_EQ(get(job.id).phase, job_phase::capturing);
+}
+
+TEST_F(EngineNodes, FailsWithoutANode) {
+  start_collector();
+  const auto job = create(spec(10));
+  const auto record = get(job.id);
+  EXPECT_EQ(record.reason, end_reason::node_lost);
+  EXPECT_EQ(record.error_message, "no node can capture: no node is connected");
+}
+
+TEST_F(EngineNodes, FailsIfNoNodeHasTheSystem) {
+  start_collector();
+  start(one, "edge-1", "other");
+  dial(one);
+  const auto record = get(create(spec(10)).id);
+  EXPECT_EQ(record.reason, end_reason::node_lost);
+  EXPECT_EQ(record.error_message,
+            "no node can capture: node edge-1 has no system lab");
+}
+
+TEST_F(EngineNodes, TakesInANodeThatJoinsLater) {
+  start_engine();
+  const auto job = create(spec(10));
+  start(one, "edge-1");
+  dial(one);
+  one.host.on("eth0").deliver_packets(10);
+  run();
+  EXPECT_EQ(get(job.id).reason, end_reason::packet_limit);
+}
+
+TEST_F(EngineNodes, GoesOnWithoutANodeThatIsLost) {
+  start(one, "edge-1");
+  dial(one);
+  const auto job = create(spec(10, 60));
+  one.host.on("eth0").deliver_packets(3);
+  run();
+  cut(one);
+  EXPECT_EQ(get(job.id).phase, job_phase::capturing);
+  settle();
+  const auto line = line_of(get(job.id), "edge-1");
+  ASSERT_TRUE(line);
+  EXPECT_EQ(line->phase, sampler_phase::failed);
+  EXPECT_EQ(line->error, "node lost: its connection is gone");
+  EXPECT_EQ(line->packets_captured, 3u);
+  EXPECT_FALSE(line->dropped_by_kernel) << "what it counted is unknown";
+  host.on("eth0").deliver_packets(2);
+  advance(60s, 100ms);
+  const auto record = get(job.id);
+  EXPECT_EQ(record.reason, end_reason::time_limit);
+  EXPECT_EQ(record.error_message, "node edge-1 was lost and did not come back: "
+                                  "its connection is gone");
+  EXPECT_EQ(disk->packets(job.id), 5u);
+}
+
+TEST_F(EngineNodes, GoesOnWithANodeThatComesBack) {
+  start_collector();
+  start(one, "edge-1");
+  dial(one);
+  const auto job = create(spec(10, 60));
+  one.host.on("eth0").deliver_packets(3);
+  run();
+  cut(one);
+  EXPECT_EQ(get(job.id).phase, job_phase::capturing) << "it may come back";
+  advance(5s);
+  start(one, "edge-1");
+  dial(one);
+  one.host.on("eth0").deliver_packets(7);
+  run();
+  const auto record = get(job.id);
+  EXPECT_EQ(record.reason, end_reason::packet_limit);
+  EXPECT_EQ(record.error_message, "");
+  ASSERT_EQ(record.interfaces.size(), 2u) << "one line for each time";
+  EXPECT_EQ(record.interfaces[0].packets_captured, 3u);
+  EXPECT_EQ(record.interfaces[1].packets_captured, 7u);
+}
+
+TEST_F(EngineNodes, EndsInTimeWhenEveryNodeIsLost) {
+  start_collector();
+  start(one, "edge-1");
+  dial(one);
+  const auto job = create(spec(10, 60));
+  one.host.on("eth0").deliver_packets(3);
+  run();
+  cut(one);
+  advance(60s, 100ms);
+  const auto record = get(job.id);
+  EXPECT_EQ(record.reason, end_reason::node_lost);
+  EXPECT_EQ(record.phase, job_phase::succeeded) << "it keeps its packets";
+  EXPECT_EQ(record.packets_captured, 3u);
+  EXPECT_EQ(record.error_message,
+            "no node is left; node edge-1 was lost and did not come back: its "
+            "connection is gone");
+}
+
+TEST_F(EngineNodes, IgnoresWhatALostNodeSendsLate) {
+  start_collector();
+  start(one, "edge-1");
+  dial(one);
+  const auto job = create(spec(10, 60));
+  auto& source = one.host.on("eth0");
+  source.deliver_packets(3);
+  run();
+  // It is silent for too long, but its connection stands.
+  send_as(self, fleet, atom::tick_v);
+  run();
+  const auto watchers = state_of<fleet_state>(fleet).watchers;
+  ASSERT_EQ(watchers.size(), 1u);
+  send_as(self, watchers[0], atom::left_v, std::string{"edge-1"},
+          std::string{"it is silent"});
+  source.deliver_packets(4);
+  run();
+  settle();
+  EXPECT_EQ(get(job.id).packets_captured, 3u);
+  EXPECT_FALSE(source.alive()) << "it need not go on";
+}
+
+TEST_F(EngineNodes, WaitsForANodeThatIsShutDown) {
+  start_collector();
+  start(one, "edge-1");
+  dial(one);
+  const auto job = create(spec(10, 60));
+  one.host.on("eth0").deliver_packets(3);
+  run();
+  // Its last packets come before it goes.
+  EXPECT_TRUE(ask<caf::ok_atom>(one.node, atom::shutdown_v));
+  cut(one);
+  EXPECT_EQ(get(job.id).phase, job_phase::capturing);
+  start(one, "edge-1");
+  dial(one);
+  one.host.on("eth0").deliver_packets(7);
+  run();
+  EXPECT_EQ(get(job.id).reason, end_reason::packet_limit);
+  EXPECT_EQ(disk->packets(job.id), 10u);
+}
+
+TEST_F(EngineNodes, TellsANodeItsLastMomentByItsOwnClock) {
+  start(one, "edge-1");
+  one.ahead = 3'600'000'000'000;
+  dial(one);
+  const auto job = create(spec(10, 60));
+  EXPECT_EQ(one.host.on("eth0").options().not_after,
+            job.submitted + 60'000'000'000 + one.ahead);
+  EXPECT_EQ(host.on("eth0").options().not_after,
+            job.submitted + 60'000'000'000);
+}
+
+TEST_F(EngineNodes, GivesANodeUpThatSendsNonsense) {
+  start(one, "edge-1");
+  dial(one);
+  const auto job = create(spec(10, 60));
+  const auto jobs = state_of<fleet_state>(fleet).watchers;
+  ASSERT_EQ(jobs.size(), 1u);
+  const auto sink = caf::actor_cast<batch_sink_actor>(jobs[0]);
+  const auto interfaces = get(job.id).interfaces;
+  const auto run_of_edge = static_cast<std::uint32_t>(
+    std::find_if(interfaces.begin(), interfaces.end(),
+                 [](const auto& x) { return x.node == "edge-1"; })
+    - interfaces.begin());
+  send_as(self, sink, atom::batch_v, run_of_edge, capture::packet_batch{});
+  run();
+  settle();
+  const auto record = get(job.id);
+  EXPECT_EQ(line_of(record, "edge-1")->error,
+            "its node sent packets that make no sense");
+  EXPECT_FALSE(one.host.on("eth0").alive());
+  EXPECT_EQ(record.phase, job_phase::capturing);
+}
+
+} // namespace edgecap::test

@@ -1,0 +1,270 @@
+#include "actors/actor_support.hpp"
+#include "actors/fleet.hpp"
+#include "tests/support/actor_fixture.hpp"
+
+namespace edgecap::test {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+/// A node in another process, as far as the fleet sees it.
+struct far_node {
+  unix_ns ahead = 0; ///< What its clock shows more than ours.
+  bool silent = false;
+  std::vector<caf::typed_response_promise<node_pulse>> kept;
+};
+
+node_actor::behavior_type fake_node(node_actor::pointer self,
+                                    std::shared_ptr<far_node> st,
+                                    std::function<unix_ns()> clock) {
+  return {
+    [=](atom::pulse) -> caf::result<node_pulse> {
+      if (st->silent) {
+        st->kept.push_back(self->make_response_promise<node_pulse>());
+        return st->kept.back();
+      }
+      node_pulse result;
+      result.now = clock() + st->ahead;
+      result.interfaces = std::vector<std::string>{"eth0"};
+      result.samplers = 3;
+      return result;
+    },
+    [](atom::survey, const std::string&) {
+      return std::vector<sampler_spec>{};
+    },
+    [](atom::sample, const sampler_spec&, const batch_sink_actor&)
+      -> caf::result<sampler_actor> { return caf::sec::invalid_argument; },
+    [](atom::shutdown) { return caf::ok_atom_v; },
+  };
+}
+
+/// Whoever wants to know of nodes, and what he was told.
+node_watcher_actor::behavior_type
+watcher(node_watcher_actor::pointer,
+        std::shared_ptr<std::vector<std::string>> told) {
+  return {
+    [=](atom::joined, const node_offer& node) {
+      told->push_back("joined " + node.name + " "
+                      + std::to_string(node.clock_offset_ns));
+    },
+    [=](atom::left, const std::string& name, const std::string& why) {
+      told->push_back("left " + name + ": " + why);
+    },
+  };
+}
+
+using strings = std::vector<std::string>;
+
+class Fleet : public actor_fixture {
+protected:
+  Fleet() {
+    options.own.name = "collector";
+    options.own.version = "1.2.3";
+    options.max_nodes = 2;
+    options.wall_clock = [this] { return now(); };
+  }
+
+  void TearDown() override {
+    far->kept.clear();
+    told.reset();
+    aut = nullptr;
+    node = nullptr;
+    actor_fixture::TearDown();
+  }
+
+  void start(const node_actor& own = {}) {
+    aut = spawn(fleet, options, own);
+  }
+
+  node_actor spawn_node() {
+    return spawn(fake_node, far, options.wall_clock);
+  }
+
+  caf::expected<node_welcome> hello(const std::string& name,
+                                    const node_actor& handle) {
+    node_hello said;
+    said.name = name;
+    said.colo = "ams01";
+    said.version = "1.2.4";
+    return ask<node_welcome>(aut, atom::hello_v, said, handle);
+  }
+
+  std::vector<node_offer> watch() {
+    auto who = spawn(watcher, told);
+    auto answer = ask<std::vector<node_offer>>(aut, atom::watch_v, who);
+    EXPECT_TRUE(answer);
+    return answer ? *answer : std::vector<node_offer>{};
+  }
+
+  std::vector<node_status> list() {
+    auto answer = ask<std::vector<node_status>>(aut, atom::list_v);
+    EXPECT_TRUE(answer);
+    return answer ? *answer : std::vector<node_status>{};
+  }
+
+  node_status status_of(const std::string& name) {
+    for (const auto& x : list())
+      if (x.name == name)
+        return x;
+    ADD_FAILURE() << "there is no node " << name;
+    return {};
+  }
+
+  fleet_options options;
+  std::shared_ptr<far_node> far = std::make_shared<far_node>();
+  std::shared_ptr<strings> told = std::make_shared<strings>();
+  node_actor node;
+  fleet_actor aut;
+};
+
+} // namespace
+
+TEST_F(Fleet, OffersTheNodeOfItsOwnProcessAtOnce) {
+  node = spawn_node();
+  start(node);
+  const auto offers = watch();
+  ASSERT_EQ(offers.size(), 1u);
+  EXPECT_EQ(offers[0].name, "collector");
+  EXPECT_EQ(offers[0].handle, node);
+  EXPECT_EQ(offers[0].clock_offset_ns, 0);
+  EXPECT_TRUE(status_of("collector").local);
+}
+
+TEST_F(Fleet, OffersANodeOnceItsClockIsKnown) {
+  far->ahead = 5'000'000'000;
+  start();
+  EXPECT_TRUE(watch().empty());
+  node = spawn_node();
+  const auto welcome = hello("edge-1", node);
+  ASSERT_TRUE(welcome);
+  EXPECT_EQ(welcome->version, "1.2.3");
+  run();
+  EXPECT_EQ(*told, (strings{"joined edge-1 5000000000"}));
+  const auto offers = watch();
+  ASSERT_EQ(offers.size(), 1u);
+  EXPECT_EQ(offers[0].clock_offset_ns, 5'000'000'000);
+  const auto status = status_of("edge-1");
+  EXPECT_TRUE(status.connected);
+  EXPECT_FALSE(status.local);
+  EXPECT_EQ(status.colo, "ams01");
+  EXPECT_EQ(status.version, "1.2.4");
+  EXPECT_EQ(status.last_seen, now());
+  EXPECT_EQ(status.clock->offset_ns, 5'000'000'000);
+  EXPECT_EQ(status.pulse->samplers, 3u);
+  EXPECT_EQ(status.pulse->interfaces, strings{"eth0"});
+}
+
+TEST_F(Fleet, RefusesWhoBreaksTheRules) {
+  start();
+  node = spawn_node();
+  const auto refused = failure_of(hello("a b", node));
+  EXPECT_EQ(refused.code, errc::node_refused);
+  EXPECT_EQ(refused.text.find("node a b is refused: its name is not"), 0u)
+    << refused.text;
+  EXPECT_EQ(failure_of(hello("edge-1", {})).code, errc::node_refused);
+  EXPECT_TRUE(list().empty());
+}
+
+TEST_F(Fleet, RefusesTheCollectorsOwnName) {
+  node = spawn_node();
+  start(node);
+  EXPECT_EQ(failure_of(hello("collector", spawn_node())).text,
+            "node collector is refused: the collector itself has this name");
+}
+
+TEST_F(Fleet, ForgetsTheNodeThatIsLostForLongest) {
+  start();
+  const auto first = spawn_node();
+  ASSERT_TRUE(hello("first", first));
+  advance(1s);
+  const auto second = spawn_node();
+  ASSERT_TRUE(hello("second", second));
+  EXPECT_EQ(failure_of(hello("third", spawn_node())).text,
+            "node third is refused: the limit of 2 nodes is reached");
+  self->send_exit(first, caf::exit_reason::kill);
+  run();
+  EXPECT_TRUE(hello("third", spawn_node()));
+  EXPECT_EQ(list().size(), 2u);
+  EXPECT_TRUE(status_of("second").connected);
+}
+
+TEST_F(Fleet, SaysWhenTheConnectionToANodeIsGone) {
+  start();
+  node = spawn_node();
+  ASSERT_TRUE(hello("edge-1", node));
+  watch();
+  self->send_exit(node, caf::exit_reason::remote_link_unreachable);
+  run();
+  EXPECT_EQ(*told, (strings{"left edge-1: its connection is gone"}));
+  const auto status = status_of("edge-1");
+  EXPECT_FALSE(status.connected);
+  EXPECT_EQ(status.lost, "its connection is gone");
+  EXPECT_TRUE(watch().empty());
+}
+
+TEST_F(Fleet, SaysWhenANodeIsSilentForTooLong) {
+  start();
+  node = spawn_node();
+  ASSERT_TRUE(hello("edge-1", node));
+  watch();
+  far->silent = true;
+  advance(options.lost_after - 1s, 100ms);
+  EXPECT_TRUE(told->empty());
+  advance(2s, 100ms);
+  EXPECT_EQ(*told, (strings{"left edge-1: it has not answered for 15000 ms"}));
+  // It was only slow.
+  far->silent = false;
+  far->kept.clear();
+  told->clear();
+  advance(request_timeout + 2s, 100ms);
+  ASSERT_EQ(told->size(), 1u);
+  EXPECT_EQ(told->at(0).find("joined edge-1"), 0u);
+  EXPECT_TRUE(status_of("edge-1").connected);
+  EXPECT_EQ(status_of("edge-1").lost, "");
+}
+
+TEST_F(Fleet, TakesTheNewerOfTwoWithOneName) {
+  start();
+  node = spawn_node();
+  ASSERT_TRUE(hello("edge-1", node));
+  watch();
+  const auto newer = spawn_node();
+  ASSERT_TRUE(hello("edge-1", newer));
+  run();
+  EXPECT_EQ(*told,
+            (strings{"left edge-1: it has dialled again", "joined edge-1 0"}));
+  // What becomes of the older one is nobody's business any more.
+  self->send_exit(node, caf::exit_reason::kill);
+  run();
+  EXPECT_EQ(told->size(), 2u);
+  EXPECT_EQ(watch().at(0).handle, newer);
+}
+
+TEST_F(Fleet, ForgetsWatchersThatAreGone) {
+  start();
+  watch();
+  ASSERT_EQ(state_of<fleet_state>(aut).watchers.size(), 1u);
+  self->send_exit(state_of<fleet_state>(aut).watchers[0],
+                  caf::exit_reason::kill);
+  run();
+  EXPECT_TRUE(state_of<fleet_state>(aut).watchers.empty());
+}
+
+TEST_F(Fleet, QuitsOnImpossibleOptions) {
+  const auto refused = [this](auto change) {
+    auto bad = options;
+    change(bad);
+    return validate(bad) != caf::none;
+  };
+  EXPECT_FALSE(validate(options));
+  EXPECT_TRUE(refused([](auto& x) { x.max_nodes = 0; }));
+  EXPECT_TRUE(refused([](auto& x) { x.pulse_interval = 0ms; }));
+  EXPECT_TRUE(refused([](auto& x) { x.lost_after = x.pulse_interval; }));
+  EXPECT_TRUE(refused([](auto& x) { x.wall_clock = {}; }));
+  options.max_nodes = 0;
+  start();
+  EXPECT_TRUE(dead(aut));
+}
+
+} // namespace edgecap::test
