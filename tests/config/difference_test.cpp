@@ -34,6 +34,8 @@ std::string file_with(std::map<std::string, std::string> given) {
   // What has no default, or one that stands for the lack of a value.
   given.insert({{"listen.trusted_proxies", "[127.0.0.2]"},
                 {"node.name", "node-1"},
+                {"node.colo", "ams01"},
+                {"node.labels", "[a=b]"},
                 {"accounts[].id", account},
                 {"accounts[].name", "Ours"},
                 {"accounts[].credentials[].name", "ops"},
@@ -65,12 +67,13 @@ std::string file_with(std::map<std::string, std::string> given) {
               token.find("name: ") - token.find("key_"));
   auto pair = mapping(credential, "token_hash");
   pair.replace(pair.find("name: ") + 6, 0, "pair-of-");
-  auto result = "accounts: [{" + mapping("accounts[].") + ", credentials: [{"
-                + token + "}, {" + pair + "}]}]\n"
-                + "systems: {magic-transit: {interfaces: [{"
+  auto result = "role: " + given.at("role") + "\naccounts: [{"
+                + mapping("accounts[].") + ", credentials: [{" + token + "}, {"
+                + pair + "}]}]\n" + "systems: {magic-transit: {interfaces: [{"
                 + mapping("systems.*.interfaces[].") + "}]}}\n";
-  for (const auto& section : {"listen", "node", "capture", "http", "auth",
-                              "storage", "retention", "shutdown", "log"})
+  for (const auto& section :
+       {"listen", "node", "fleet", "capture", "http", "auth", "storage",
+        "retention", "shutdown", "log"})
     result += std::string{section} + ": {" + mapping(section + std::string{"."})
               + "}\n";
   return result + "limits: {" + mapping("limits.") + ", collect: {"
@@ -80,11 +83,19 @@ std::string file_with(std::map<std::string, std::string> given) {
 
 // Another value for each key that there is.
 const std::map<std::string, std::string> other_values{
+  {"role", "collector"},
   {"listen.address", "127.0.0.9"},
   {"listen.port", "8788"},
   {"listen.behind_proxy", "true"},
   {"listen.trusted_proxies", "[127.0.0.3]"},
   {"node.name", "node-2"},
+  {"node.colo", "fra01"},
+  {"node.labels", "[a=c]"},
+  {"fleet.address", "127.0.0.9"},
+  {"fleet.port", "8790"},
+  {"fleet.behind_wall", "true"},
+  {"fleet.max_nodes", "1025"},
+  {"fleet.lost_after", "16s"},
   {"accounts[].id", other_account},
   {"accounts[].name", "Theirs"},
   {"accounts[].max_size", "1GiB"},

@@ -202,7 +202,7 @@ TEST(ValidateTest, EachRoleNeedsItsOwn) {
   EXPECT_EQ(faults_of("role: collector\n" + accounts + "systems: {lab: {}}\n"),
             "");
   EXPECT_EQ(faults_of(accounts + "systems: {lab: {}}\n"),
-            "f:4: systems.lab.interfaces: is missing\n");
+            "f:5: systems.lab.interfaces: is missing\n");
   EXPECT_EQ(faults_of("role: edge\nsystems: {lab: {}}\n"),
             "f:2: systems.lab.interfaces: is missing\n");
   EXPECT_EQ(faults_of("role: edges\n" + minimal),

@@ -137,6 +137,15 @@ class Host:
 
         return prepare
 
+    @contextlib.contextmanager
+    def unplugged(self):
+        """Nothing reaches the host from the bridge, nor the bridge from it."""
+        ip(f"link set {self._port} down")
+        try:
+            yield
+        finally:
+            ip(f"link set {self._port} up")
+
     def start(self, command, log, user=None, descriptors=None):
         """Starts a process; all that it says goes to the file `log`."""
         with open(log, "ab") as out:

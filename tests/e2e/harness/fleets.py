@@ -1,0 +1,197 @@
+"""A whole fleet: edgecapd as a collector and as edges, each on a host of its own
+behind its wall."""
+
+import pathlib
+import shutil
+
+from harness.client import Client
+from harness.daemon import ACCOUNT, TOKEN, Daemon, bearer, configuration
+from harness.hosts import Bridge
+from harness.packets import ethernet, marked, udp_ipv4
+from harness.shipped import changed
+from harness.waiting import wait_until
+from harness.walls import (
+    BASP_PORT,
+    COLLECTOR,
+    Authority,
+    CollectorWall,
+    EdgeWall,
+    public_directory,
+)
+
+API_PORT = 8787
+# Short, so that tests need not wait long for what is lost.
+LOST_AFTER = "3s"
+LOST_TIMEOUT_S = 40.0
+BACK_TIMEOUT_S = 60.0
+
+
+class RootEdgeWall(EdgeWall):
+    """The wall of an edge whose edgecapd is root here, for it captures."""
+
+    @staticmethod
+    def rules():
+        return changed("fleet/edge.nft", [('"edgecapd"', "0")])
+
+
+class NodeDaemon(Daemon):
+    """edgecapd on a host."""
+
+    ready_timeout_s = 60.0
+
+    def __init__(self, host, work, config):
+        directory = pathlib.Path(work) / f"{host.name}-edgecapd"
+        directory.mkdir()
+        super().__init__(directory, config)
+        self.host = host
+
+    def _prepare(self):
+        self.host.prepare()()
+
+
+class CollectorDaemon(NodeDaemon):
+    """The collector; its API is served on the bridge."""
+
+    def __init__(self, host, work):
+        config = configuration(
+            pathlib.Path(work) / "captures",
+            [],
+            listen={
+                "address": host.address,
+                "port": API_PORT,
+                "behind_proxy": True,
+            },
+            node={"name": host.name},
+            fleet={"port": BASP_PORT, "lost_after": LOST_AFTER},
+        )
+        config["role"] = "collector"
+        config["systems"] = {"magic-transit": {}, "elsewhere": {}}
+        super().__init__(host, work, config)
+
+    def client(self, token=TOKEN, account=ACCOUNT, source=None):
+        return Client(
+            API_PORT, account, bearer(token), self.host.address, source
+        )
+
+    def wait_ready(self):
+        anonymous = Client(API_PORT, address=self.host.address)
+
+        def ready():
+            code = self.process.poll()
+            assert code is None, f"exited with {code}:\n{self.log()}"
+            try:
+                return anonymous.get("/readyz").status == 200
+            except OSError:
+                return False
+
+        wait_until(lambda: f"/readyz\n{self.log()}", ready, self.ready_timeout_s)
+
+
+class EdgeDaemon(NodeDaemon):
+    """An edge, ready when the collector has taken it."""
+
+    def __init__(self, host, work, **capture):
+        super().__init__(
+            host,
+            work,
+            {
+                "role": "edge",
+                "node": {
+                    "name": host.name,
+                    "colo": "lab",
+                    "labels": [f"host={host.name}"],
+                },
+                "fleet": {"port": BASP_PORT},
+                "systems": {
+                    "magic-transit": {"interfaces": [host.traffic.name]}
+                },
+                "capture": {"wake_interval": "20ms", **capture},
+            },
+        )
+
+    @property
+    def port(self):
+        """What a failed test calls it."""
+        return self.host.name
+
+    def start(self):
+        self._connected = len(self.events("collector-connected")) if (
+            self.log_file.exists()
+        ) else 0
+        return super().start()
+
+    def wait_ready(self):
+        def ready():
+            code = self.process.poll()
+            assert code is None, f"exited with {code}:\n{self.log()}"
+            return len(self.events("collector-connected")) > self._connected
+
+        wait_until(
+            lambda: f"connected\n{self.log()}", ready, self.ready_timeout_s
+        )
+
+    def send(self, numbers, port=5000):
+        """Has its interface receive a packet for each number."""
+        for number in numbers:
+            packet = udp_ipv4(marked(number), destination_port=port)
+            self.host.traffic.send(ethernet(packet))
+
+
+class CapturingFleet:
+    """A collector and edges that capture."""
+
+    def __init__(self, edges):
+        self.work = public_directory()
+        self.bridge = Bridge()
+        authority = Authority(self.work)
+        host = self.bridge.host("collector")
+        files = authority.issue("collector", COLLECTOR)
+        self.walls = [CollectorWall(host, self.work, files)]
+        self.collector = CollectorDaemon(host, self.work)
+        self.edges = []
+        for number in range(1, edges + 1):
+            edge = self.bridge.host(f"edge-{number}")
+            files = authority.issue("edge", edge.name)
+            self.walls.append(RootEdgeWall(edge, self.work, files, host))
+            self.edges.append(EdgeDaemon(edge, self.work))
+
+    def node(self, name):
+        """What the API says of a node; None if it knows none."""
+        client = self.collector.client()
+        answer = client.get(client.base + "/nodes")
+        assert answer.status == 200, answer.body
+        return next((x for x in answer.result if x["name"] == name), None)
+
+    def wait_node(self, name, status, timeout_s):
+        """Waits until the API says so of a node; returns what it says."""
+        said = {}
+
+        def is_so():
+            said.update(self.node(name) or {})
+            return said.get("status") == status
+
+        wait_until(lambda: f"{name} {status}: {said}", is_so, timeout_s)
+        return said
+
+    def __enter__(self):
+        for wall in self.walls:
+            wall.load_rules()
+            wall.start()
+        for daemon in (self.collector, *self.edges):
+            daemon.start()
+        for edge in self.edges:
+            self.wait_node(edge.host.name, "connected", BACK_TIMEOUT_S)
+        return self
+
+    def __exit__(self, kind, *_):
+        for daemon in (*self.edges, self.collector):
+            if daemon.process is None or daemon.process.poll() is not None:
+                continue
+            if kind is None:
+                daemon.stop()
+            else:
+                daemon.kill()
+        for wall in self.walls:
+            wall.stop()
+        self.bridge.close()
+        shutil.rmtree(self.work)

@@ -1,0 +1,265 @@
+"""One capture over several hosts: what it holds, and what becomes of it when a
+node or the way to it fails."""
+
+import os
+import signal
+
+import pytest
+
+from harness.fleets import BACK_TIMEOUT_S, LOST_TIMEOUT_S, CapturingFleet
+from harness.savefiles import read_pcap
+from harness.waiting import wait_until
+
+
+@pytest.fixture(scope="module")
+def fleet():
+    with CapturingFleet(edges=4) as made:
+        yield made
+
+
+@pytest.fixture
+def client(fleet):
+    return fleet.collector.client()
+
+
+@pytest.fixture(autouse=True)
+def whole_again(fleet):
+    """Each test begins with all nodes, and leaves them so."""
+    yield
+    for edge in fleet.edges:
+        fleet.wait_node(edge.host.name, "connected", BACK_TIMEOUT_S)
+
+
+def numbers_in(content):
+    """The numbers of the packets in a savefile, in its order."""
+    file = read_pcap(content)
+    times = [record.time_ns for record in file.records]
+    assert times == sorted(times)
+    return [
+        int.from_bytes(record.data[46:50], "big") for record in file.records
+    ]
+
+
+def lines_of(job, name):
+    """What a job says of its times on a node."""
+    return [line for line in job["interfaces"] if line["node"] == name]
+
+
+def begin(client, edges, port=5000, **fields):
+    """A job that captures on all of these."""
+    job = client.create(
+        filter_v1={"protocol": 17, "destination_port": port}, **fields
+    )
+
+    def everywhere():
+        lines = client.job(job["id"])["interfaces"]
+        return {x.host.name for x in edges} <= {
+            line["node"] for line in lines if line["state"] == "capturing"
+        }
+
+    wait_until(lambda: f"everywhere: {client.job(job['id'])}", everywhere, 20)
+    return job["id"]
+
+
+def test_one_request_gives_one_file_of_all_nodes(fleet, client):
+    job_id = begin(client, fleet.edges)
+    wanted = []
+    for i in range(50):
+        for number, edge in enumerate(fleet.edges):
+            edge.send([number * 1000 + i])
+            edge.send([i], port=7)  # nobody asked for it
+            wanted.append(number * 1000 + i)
+    client.wait_captured(job_id, len(wanted))
+    client.stop(job_id)
+    job = client.wait_success(job_id)
+    assert job["packets_captured"] == len(wanted)
+    found = numbers_in(client.download(job_id))
+    assert sorted(found) == sorted(wanted)
+    for number, edge in enumerate(fleet.edges):
+        of_edge = [x for x in found if x // 1000 == number]
+        assert of_edge == sorted(of_edge), "as it came"
+        (line,) = lines_of(job, edge.host.name)
+        assert line["packets_captured"] == 50
+        assert line["packets_matched"] == 50
+        assert line["dropped_by_kernel"] == line["dropped_by_us"] == 0
+        assert line["error"] is None
+
+
+def test_the_packet_limit_is_one_for_all(fleet, client):
+    job_id = begin(client, fleet.edges, packet_limit=30)
+    for edge in fleet.edges:
+        edge.send(range(25))
+    job = client.wait_success(job_id)
+    assert job["end_reason"] == "packet_limit"
+    assert job["packets_captured"] == 30
+    assert sum(x["packets_captured"] for x in job["interfaces"]) == 30
+    assert len(numbers_in(client.download(job_id))) == 30
+
+
+def test_a_node_without_the_system_takes_no_part(client):
+    job = client.create(system="elsewhere")
+    job = client.wait_terminal(job["id"])
+    assert job["status"] == "failed"
+    assert job["end_reason"] == "node_lost"
+    assert "has no system elsewhere" in job["error_message"]
+
+
+def test_nodes_are_shown(fleet):
+    for edge in fleet.edges:
+        node = fleet.node(edge.host.name)
+        assert node["colo_name"] == "lab"
+        assert node["labels"] == [f"host={edge.host.name}"]
+        assert edge.host.traffic.name in node["interfaces"]
+        # All hosts of the test have one clock.
+        assert abs(node["clock_offset_ns"]) <= node["clock_error_ns"] + 10**6
+        assert node["lost_because"] is None
+    assert fleet.node("collector") is None, "it captures on nothing"
+
+
+def test_a_node_that_is_killed_costs_its_share(fleet, client):
+    victim, *others = fleet.edges
+    job_id = begin(client, fleet.edges)
+    victim.send(range(10))
+    client.wait_captured(job_id, 10)
+    victim.kill()
+    lost = fleet.wait_node(victim.host.name, "lost", LOST_TIMEOUT_S)
+    assert lost["lost_because"]
+    others[0].send(range(100, 105))
+    job = client.wait_captured(job_id, 15)
+    (line,) = lines_of(job, victim.host.name)
+    assert line["state"] == "failed"
+    assert line["error"].startswith("node lost: ")
+    assert line["packets_captured"] == 10
+    assert line["dropped_by_kernel"] is None, "nobody knows"
+    client.stop(job_id)
+    job = client.wait_success(job_id)
+    assert f"node {victim.host.name} was lost" in job["error_message"]
+    found = numbers_in(client.download(job_id))
+    assert sorted(found) == [*range(10), *range(100, 105)]
+    victim.start()
+
+
+def test_a_node_that_restarts_goes_on(fleet, client):
+    node = fleet.edges[0]
+    job_id = begin(client, fleet.edges)
+    node.send(range(10))
+    client.wait_captured(job_id, 10)
+    node.kill()
+    fleet.wait_node(node.host.name, "lost", LOST_TIMEOUT_S)
+    node.start()
+
+    def captures_again():
+        lines = lines_of(client.job(job_id), node.host.name)
+        return len(lines) == 2 and lines[1]["state"] == "capturing"
+
+    wait_until("the node captures again", captures_again, BACK_TIMEOUT_S)
+    node.send(range(10, 20))
+    client.wait_captured(job_id, 20)
+    client.stop(job_id)
+    job = client.wait_success(job_id)
+    assert not job.get("error_message")
+    assert numbers_in(client.download(job_id)) == [*range(20)]
+
+
+def test_a_node_that_is_told_to_end_hands_over_all(fleet, client):
+    node = fleet.edges[1]
+    job_id = begin(client, fleet.edges)
+    node.send(range(500))
+    node.stop(signal.SIGTERM)
+    assert node.events("shutdown-ends", captures_drained=True)
+    job = client.wait_captured(job_id, 500)
+    (line,) = lines_of(job, node.host.name)
+    assert line["state"] == "ended"
+    assert line["error"] is None
+    client.stop(job_id)
+    job = client.wait_success(job_id)
+    assert numbers_in(client.download(job_id)) == [*range(500)]
+    node.start()
+
+
+def test_a_node_that_stands_still_is_lost_and_comes_back(fleet, client):
+    node, other = fleet.edges[2], fleet.edges[3]
+    job_id = begin(client, fleet.edges)
+    node.send(range(10))
+    client.wait_captured(job_id, 10)
+    os.kill(node.pid, signal.SIGSTOP)
+    try:
+        lost = fleet.wait_node(node.host.name, "lost", LOST_TIMEOUT_S)
+        assert "has not answered for 3000 ms" in lost["lost_because"]
+        other.send(range(100, 110))
+        client.wait_captured(job_id, 20)
+    finally:
+        os.kill(node.pid, signal.SIGCONT)
+    fleet.wait_node(node.host.name, "connected", BACK_TIMEOUT_S)
+
+    def captures_again():
+        lines = lines_of(client.job(job_id), node.host.name)
+        return lines[-1]["state"] == "capturing" and len(lines) == 2
+
+    wait_until("the node captures again", captures_again, BACK_TIMEOUT_S)
+    node.send(range(20, 30))
+    client.wait_captured(job_id, 30)
+    client.stop(job_id)
+    client.wait_success(job_id)
+    found = numbers_in(client.download(job_id))
+    assert sorted(found) == [*range(10), *range(20, 30), *range(100, 110)]
+
+
+def test_a_job_ends_in_time_whatever_its_nodes_do(fleet, client):
+    node = fleet.edges[0]
+    job_id = begin(client, fleet.edges, time_limit=8)
+    node.send(range(10))
+    client.wait_captured(job_id, 10)
+    os.kill(node.pid, signal.SIGSTOP)
+    try:
+        job = client.wait_success(job_id, timeout_s=40)
+    finally:
+        os.kill(node.pid, signal.SIGCONT)
+    assert job["end_reason"] == "time_limit"
+    assert node.host.name in job["error_message"]
+    assert numbers_in(client.download(job_id)) == [*range(10)]
+
+
+def test_a_partition_heals(fleet, client):
+    node = fleet.edges[3]
+    job_id = begin(client, fleet.edges)
+    node.send(range(10))
+    client.wait_captured(job_id, 10)
+    with node.host.unplugged():
+        fleet.wait_node(node.host.name, "lost", LOST_TIMEOUT_S)
+    fleet.wait_node(node.host.name, "connected", BACK_TIMEOUT_S)
+
+    def captures_again():
+        lines = lines_of(client.job(job_id), node.host.name)
+        return len(lines) == 2 and lines[1]["state"] == "capturing"
+
+    wait_until("the node captures again", captures_again, BACK_TIMEOUT_S)
+    node.send(range(10, 20))
+    client.wait_captured(job_id, 20)
+    client.stop(job_id)
+    client.wait_success(job_id)
+    assert numbers_in(client.download(job_id)) == [*range(20)]
+
+
+def test_a_collector_that_crashes_goes_on_with_its_nodes(fleet, client):
+    job_id = begin(client, fleet.edges)
+    for number, edge in enumerate(fleet.edges):
+        edge.send([number])
+    client.wait_captured(job_id, 4)
+    fleet.collector.kill()
+    fleet.collector.start()
+    for edge in fleet.edges:
+        fleet.wait_node(edge.host.name, "connected", BACK_TIMEOUT_S)
+
+    def everywhere():
+        lines = client.job(job_id)["interfaces"]
+        return sum(line["state"] == "capturing" for line in lines) == 4
+
+    wait_until(lambda: f"all: {client.job(job_id)}", everywhere, 20)
+    for number, edge in enumerate(fleet.edges):
+        edge.send([number + 4])
+    client.wait_captured(job_id, 8)
+    client.stop(job_id)
+    job = client.wait_success(job_id)
+    assert len(job["interruptions"]) == 1
+    assert sorted(numbers_in(client.download(job_id))) == [*range(8)]
