@@ -40,14 +40,15 @@ function(edgecap_compile_options target)
 endfunction()
 
 # The library of one folder: all its sources but those behind EXCEPT, named
-# edgecap_<folder>.
+# edgecap_<folder>, with '_' for '/'.
 function(edgecap_library folder)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "EXCEPT")
   file(GLOB sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/${folder}/*.cpp")
   foreach(source IN LISTS arg_EXCEPT)
     list(REMOVE_ITEM sources "${PROJECT_SOURCE_DIR}/${source}")
   endforeach()
-  add_library(edgecap_${folder} STATIC ${sources})
-  target_include_directories(edgecap_${folder} PUBLIC "${PROJECT_SOURCE_DIR}")
-  edgecap_compile_options(edgecap_${folder})
+  string(REPLACE "/" "_" name "edgecap_${folder}")
+  add_library(${name} STATIC ${sources})
+  target_include_directories(${name} PUBLIC "${PROJECT_SOURCE_DIR}")
+  edgecap_compile_options(${name})
 endfunction()

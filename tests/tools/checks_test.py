@@ -24,10 +24,10 @@ def write(root, name, content, mode=0o644):
 
 
 ALLOWED = [
-    ("main.cpp", '#include "daemon/options.hpp"'),
+    ("main.cpp", '#include "config/daemon/options.hpp"'),
     ("main.cpp", '#include "http/server.hpp"'),
-    ("daemon/a.cpp", '#include "config/settings.hpp"'),
-    ("daemon/a.cpp", '#include "actors/system.hpp"'),
+    ("config/daemon/a.cpp", '#include "config/settings.hpp"'),
+    ("config/daemon/a.cpp", '#include "actors/system.hpp"'),
     ("main.cpp", '#include "config/load.hpp"'),
     ("main.cpp", '#include "actors/system.hpp"'),
     ("http/a.cpp", '#include "http/b.hpp"'),
@@ -49,6 +49,7 @@ ALLOWED = [
 ]
 
 FORBIDDEN = [
+    ("config/a.cpp", '#include "config/daemon/options.hpp"'),
     ("http/a.cpp", '#include "actors/job.hpp"'),
     ("http/a.cpp", '#include "capture/merge.hpp"'),
     ("http/a.cpp", '#include "config/settings.hpp"'),

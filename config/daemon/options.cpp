@@ -1,4 +1,4 @@
-#include "daemon/options.hpp"
+#include "config/daemon/options.hpp"
 
 #include "actors/log_event.hpp"
 

@@ -1,4 +1,4 @@
-#include "daemon/configuration.hpp"
+#include "config/daemon/configuration.hpp"
 
 #include "capture/live_source.hpp"
 #include "config/validate.hpp"

@@ -1,10 +1,10 @@
-#include "daemon/reloader.hpp"
+#include "config/daemon/reloader.hpp"
 
 #include "actors/errors.hpp"
 #include "actors/log_event.hpp"
-#include "daemon/configuration.hpp"
-#include "daemon/logging.hpp"
-#include "daemon/options.hpp"
+#include "config/daemon/configuration.hpp"
+#include "config/daemon/logging.hpp"
+#include "config/daemon/options.hpp"
 
 #include <algorithm>
 #include <chrono>
