@@ -6,11 +6,11 @@
 #include "actors/system.hpp"
 #include "capture/live_source.hpp"
 #include "config/command_line.hpp"
-#include "config/load.hpp"
 #include "config/daemon/configuration.hpp"
 #include "config/daemon/logging.hpp"
 #include "config/daemon/options.hpp"
 #include "config/daemon/reloader.hpp"
+#include "config/load.hpp"
 #include "http/secret.hpp"
 #include "http/server.hpp"
 

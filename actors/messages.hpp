@@ -6,8 +6,8 @@
 #include "actors/follower.hpp"
 #include "actors/inspect_optional.hpp"
 #include "actors/job_types.hpp"
-#include "actors/registry_limits.hpp"
 #include "actors/node_types.hpp"
+#include "actors/registry_limits.hpp"
 #include "actors/storage_limits.hpp"
 #include "capture/packet_batch.hpp"
 

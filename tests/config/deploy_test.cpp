@@ -70,10 +70,9 @@ std::set<std::string> generic_paths(const settings& x) {
 }
 
 TEST(DeployTest, EveryFileLoadsOnAHostWithLoopbackOnly) {
-  for (const auto& file :
-       {example, std::string{"deploy/quickstart.yaml"},
-        std::string{"deploy/fleet/collector.example.yaml"},
-        std::string{"deploy/fleet/edge.example.yaml"}}) {
+  for (const auto& file : {example, std::string{"deploy/quickstart.yaml"},
+                           std::string{"deploy/fleet/collector.example.yaml"},
+                           std::string{"deploy/fleet/edge.example.yaml"}}) {
     auto result = load_file(file);
     add_faults(result, missing_interfaces(result.values, {"lo"}));
     EXPECT_EQ(report(result, file), "");
