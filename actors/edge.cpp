@@ -24,6 +24,12 @@ caf::expected<std::unique_ptr<edge>> edge::start(caf::actor_system& system,
     return err;
   if (auto err = validate(options.uplink))
     return err;
+  if (!options.certificate.empty()) {
+    auto made = make_prover(options.certificate, options.key);
+    if (!made)
+      return make_error(errc::invalid_options, std::move(made.error()));
+    options.uplink.prove = std::move(*made);
+  }
   std::unique_ptr<edge> result{new edge(system)};
   result->node_ = system.spawn(node, std::move(options.node));
   result->uplink_ = system.spawn(uplink, std::move(options.uplink),

@@ -11,6 +11,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <filesystem>
 #include <memory>
 
 namespace edgecap {
@@ -18,6 +19,10 @@ namespace edgecap {
 struct edge_options {
   node_options node;
   uplink_options uplink;
+  /// With which it proves its name (`make_prover`); empty for a collector that
+  /// believes it.
+  std::filesystem::path certificate;
+  std::filesystem::path key;
   /// As of `engine_options`.
   loss_handler on_loss;
 };

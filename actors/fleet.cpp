@@ -2,8 +2,11 @@
 
 #include "actors/actor_support.hpp"
 
+#include <caf/actor_cast.hpp>
+
 #include <algorithm>
 #include <cstdlib>
+#include <iterator>
 #include <utility>
 
 namespace edgecap {
@@ -53,7 +56,44 @@ void fleet_state::init(fleet_options opts, node_actor own) {
 
 // -- nodes --------------------------------------------------------------------
 
+caf::result<std::string> fleet_state::challenge() {
+  const auto now = self->clock().now();
+  for (auto i = challenges.begin(); i != challenges.end();)
+    i = i->second.expires <= now ? challenges.erase(i) : std::next(i);
+  if (challenges.size() >= max_challenges)
+    return make_error(errc::node_refused,
+                      "too many nodes are about to say hello");
+  auto& asked
+    = challenges[caf::actor_cast<caf::actor_addr>(self->current_sender())];
+  asked = {make_challenge(), now + request_timeout};
+  return asked.challenge;
+}
+
+/// Why a node is not the one that it says it is; empty if it is. What it was to
+/// sign serves once.
+std::string fleet_state::fault_of_identity(const node_hello& said,
+                                           const node_proof& proof) {
+  if (!options.verify)
+    return {};
+  const auto asked
+    = challenges.find(caf::actor_cast<caf::actor_addr>(self->current_sender()));
+  if (asked == challenges.end() || asked->second.expires <= self->clock().now())
+    return "it has not asked what to sign, or too long ago";
+  const auto challenge = std::move(asked->second.challenge);
+  challenges.erase(asked);
+  if (proof.certificate.size() > max_certificate_bytes
+      || proof.signature.size() > max_signature_bytes)
+    return "its certificate or signature is too long";
+  const auto proved = options.verify(proof, challenge);
+  if (!proved)
+    return proved.error();
+  if (*proved != said.name)
+    return "its certificate is of " + *proved;
+  return {};
+}
+
 caf::result<node_welcome> fleet_state::hello(const node_hello& said,
+                                             const node_proof& proof,
                                              const node_actor& handle) {
   const auto refuse = [&](std::string why) {
     log_event{"node-refused"}
@@ -69,6 +109,8 @@ caf::result<node_welcome> fleet_state::hello(const node_hello& said,
   const auto sender = self->current_sender();
   if (!handle || !sender || sender->node() != handle.node())
     return refuse("its handle is not its own");
+  if (auto fault = fault_of_identity(said, proof); !fault.empty())
+    return refuse(std::move(fault));
   const auto known = nodes.find(said.name);
   if (known != nodes.end() && known->second.status.local)
     return refuse("the collector itself has this name");
@@ -274,8 +316,10 @@ fleet(fleet_actor::stateful_pointer<fleet_state> self, fleet_options options,
   });
   self->state.init(std::move(options), std::move(own));
   return {
-    [self](atom::hello, const node_hello& said, const node_actor& handle) {
-      return self->state.hello(said, handle);
+    [self](atom::challenge) { return self->state.challenge(); },
+    [self](atom::hello, const node_hello& said, const node_proof& proof,
+           const node_actor& handle) {
+      return self->state.hello(said, proof, handle);
     },
     [self](atom::watch, node_watcher_actor& who) {
       return self->state.watch(std::move(who));

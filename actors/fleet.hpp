@@ -2,7 +2,9 @@
 
 #include "actors/clock_comparison.hpp"
 #include "actors/interfaces.hpp"
+#include "actors/node_identity.hpp"
 
+#include <caf/actor_addr.hpp>
 #include <caf/error.hpp>
 #include <caf/typed_event_based_actor.hpp>
 
@@ -29,6 +31,8 @@ struct fleet_options {
   std::chrono::milliseconds lost_after{15000};
   /// Now, for people and for the comparison of clocks.
   std::function<unix_ns()> wall_clock;
+  /// Judges who nodes are; empty to believe them.
+  verify_identity verify;
 };
 
 /// Says what is wrong with the options, if anything.
@@ -48,6 +52,14 @@ struct fleet_state {
     bool asked = false; ///< A pulse is under way.
   };
 
+  struct asked_proof {
+    std::string challenge;
+    time_point expires;
+  };
+
+  /// Nodes that are about to say hello, at most.
+  static constexpr std::size_t max_challenges = 4096;
+
   // -- initialization ---------------------------------------------------------
 
   explicit fleet_state(fleet_actor::pointer self);
@@ -57,7 +69,11 @@ struct fleet_state {
 
   // -- nodes ------------------------------------------------------------------
 
+  /// What the asking node is to sign.
+  caf::result<std::string> challenge();
+
   caf::result<node_welcome> hello(const node_hello& said,
+                                  const node_proof& proof,
                                   const node_actor& handle);
 
   /// Asks the nodes for their pulse, and sees which are lost.
@@ -78,10 +94,14 @@ struct fleet_state {
   fleet_options options;
   std::map<std::string, member> nodes; ///< By name.
   std::vector<node_watcher_actor> watchers;
+  /// What nodes are to sign that have not said hello yet, by who asked.
+  std::map<caf::actor_addr, asked_proof> challenges;
 
   static inline const char* name = "fleet";
 
 private:
+  std::string fault_of_identity(const node_hello& said,
+                                const node_proof& proof);
   void take(const node_hello& said, const node_actor& handle, bool local);
   void ask(const std::string& who);
   void answered(const std::string& who, const node_actor& handle,

@@ -143,8 +143,11 @@ using node_watcher_actor = caf::typed_actor<
 
 /// What a node in another process may ask. Published on the network.
 using reception_actor = caf::typed_actor<
-  // A node says who it is, and which handle it has.
-  caf::replies_to<atom::hello, node_hello, node_actor>::with<node_welcome>>;
+  // Returns what a node is to sign that is about to say hello.
+  caf::replies_to<atom::challenge>::with<std::string>,
+  // A node says who it is, proves it, and says which handle it has.
+  caf::replies_to<atom::hello, node_hello, node_proof,
+                  node_actor>::with<node_welcome>>;
 
 /// The FLEET actor interface: knows the nodes, and which of them are there.
 using fleet_actor = reception_actor::extend<

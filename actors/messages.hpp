@@ -105,6 +105,11 @@ typename Inspector::result_type inspect(Inspector& f, node_hello& x) {
 }
 
 template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, node_proof& x) {
+  return f(caf::meta::type_name("node_proof"), x.certificate, x.signature);
+}
+
+template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, node_welcome& x) {
   return f(caf::meta::type_name("node_welcome"), x.protocol, x.version);
 }
@@ -168,6 +173,7 @@ CAF_BEGIN_TYPE_ID_BLOCK(edgecap, caf::first_custom_type_id)
   CAF_ADD_TYPE_ID(edgecap, (edgecap::job_spec))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::list_query))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::node_hello))
+  CAF_ADD_TYPE_ID(edgecap, (edgecap::node_proof))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::node_pulse))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::node_welcome))
   CAF_ADD_TYPE_ID(edgecap, (edgecap::rate_limiter_options))
@@ -218,6 +224,7 @@ CAF_BEGIN_TYPE_ID_BLOCK(edgecap, caf::first_custom_type_id)
   // -- atoms: nodes -----------------------------------------------------------
 
   CAF_ADD_ATOM(edgecap, edgecap::atom, dial, "dial")
+  CAF_ADD_ATOM(edgecap, edgecap::atom, challenge, "challenge")
   CAF_ADD_ATOM(edgecap, edgecap::atom, hello, "hello")
   CAF_ADD_ATOM(edgecap, edgecap::atom, pulse, "pulse")
   CAF_ADD_ATOM(edgecap, edgecap::atom, watch, "watch")

@@ -40,6 +40,16 @@ struct node_hello {
   std::string byte_order = host_byte_order();
 };
 
+/// That a node is the one of its certificate.
+struct node_proof {
+  std::string certificate; ///< PEM; empty if it has none.
+  std::string signature;   ///< Of the collector's challenge, by its key.
+};
+
+/// Bytes of a certificate in PEM, and of a signature, at most.
+inline constexpr std::size_t max_certificate_bytes = 16384;
+inline constexpr std::size_t max_signature_bytes = 4096;
+
 /// Why such a node cannot be taken: its protocol, its host, or a value that
 /// breaks a rule above. Empty if it can.
 std::string fault_of(const node_hello& x);

@@ -51,6 +51,12 @@ engine::~engine() {
 
 caf::expected<std::unique_ptr<engine>> engine::start(caf::actor_system& system,
                                                      engine_options options) {
+  if (!options.authority.empty()) {
+    auto made = make_verifier(options.authority, options.revoked);
+    if (!made)
+      return make_error(errc::invalid_options, std::move(made.error()));
+    options.fleet.verify = std::move(*made);
+  }
   std::unique_ptr<engine> result{new engine(system)};
   result->limiter_ = system.spawn(rate_limiter, options.limiter);
   // Storage waits for disks, so it has a thread of its own.

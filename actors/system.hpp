@@ -17,6 +17,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -31,6 +32,9 @@ struct engine_options {
   fleet_options fleet;
   /// Where other nodes report; none but in a collector.
   std::optional<network_endpoint> reception;
+  /// By which they prove their names (`make_verifier`); empty to believe them.
+  std::filesystem::path authority;
+  std::filesystem::path revoked;
   job_registry_options registry;
   /// For storage to open its index and to resolve what a crash left.
   std::chrono::milliseconds start_timeout{120000};

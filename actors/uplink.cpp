@@ -48,23 +48,39 @@ void uplink_state::dial() {
     ->request(dialer, request_timeout, caf::connect_atom_v, options.host,
               options.port)
     .then(
-      [this](const caf::node_id&, const caf::strong_actor_ptr& found,
+      [this](const caf::node_id&, const caf::strong_actor_ptr& whom,
              const std::set<std::string>& interfaces) {
         const auto wanted = self->system().message_types<reception_actor>();
-        if (!found || !self->system().assignable(interfaces, wanted))
+        if (!whom || !self->system().assignable(interfaces, wanted))
           fail("what answers there is no collector of edgecap");
         else
-          say_hello(found);
+          found(whom);
       },
       [this](caf::error& err) { fail(describe(err).text); });
 }
 
-void uplink_state::say_hello(const caf::strong_actor_ptr& found) {
-  collector = caf::actor_cast<reception_actor>(found);
+void uplink_state::found(const caf::strong_actor_ptr& whom) {
+  collector = caf::actor_cast<reception_actor>(whom);
   self->monitor(collector);
-  self->request(collector, request_timeout, atom::hello_v, options.hello, own)
+  if (!options.prove)
+    return say_hello({});
+  self->request(collector, request_timeout, atom::challenge_v)
     .then(
-      [this](const node_welcome& welcome) {
+      [this, asked = collector](const std::string& challenge) {
+        if (collector == asked)
+          say_hello(options.prove(challenge));
+      },
+      [this, asked = collector](caf::error& err) { refused(asked, err); });
+}
+
+void uplink_state::say_hello(const node_proof& proof) {
+  self
+    ->request(collector, request_timeout, atom::hello_v, options.hello, proof,
+              own)
+    .then(
+      [this, asked = collector](const node_welcome& welcome) {
+        if (collector != asked)
+          return; // lost meanwhile
         dialling = false;
         pause = options.first_pause;
         trouble.clear();
@@ -74,13 +90,15 @@ void uplink_state::say_hello(const caf::strong_actor_ptr& found) {
           .with("version", welcome.version)
           .info();
       },
-      [this](caf::error& err) {
-        if (!collector)
-          return; // lost meanwhile
-        self->demonitor(collector.address());
-        collector = nullptr;
-        fail(describe(err).text);
-      });
+      [this, asked = collector](caf::error& err) { refused(asked, err); });
+}
+
+void uplink_state::refused(const reception_actor& by, const caf::error& why) {
+  if (collector != by)
+    return; // lost meanwhile
+  self->demonitor(collector.address());
+  collector = nullptr;
+  fail(describe(why).text);
 }
 
 void uplink_state::lost(const caf::actor_addr& source) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/interfaces.hpp"
+#include "actors/node_identity.hpp"
 
 #include <caf/actor.hpp>
 #include <caf/error.hpp>
@@ -15,6 +16,9 @@ namespace edgecap {
 
 struct uplink_options {
   node_hello hello;
+  /// Proves that the node is the one that it says; empty for a collector that
+  /// believes it.
+  prove_identity prove;
   std::string host; ///< Address of the collector, or of the wall before it.
   std::uint16_t port = 0;
   /// Before the second attempt; twice as long before each further one. Up to
@@ -57,7 +61,9 @@ struct uplink_state {
   static inline const char* name = "uplink";
 
 private:
-  void say_hello(const caf::strong_actor_ptr& found);
+  void found(const caf::strong_actor_ptr& whom);
+  void say_hello(const node_proof& proof);
+  void refused(const reception_actor& by, const caf::error& why);
   void fail(const std::string& why);
   void dial_later();
 };

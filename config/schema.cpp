@@ -30,6 +30,9 @@ constexpr std::size_t max_systems = 64;
 constexpr std::size_t max_interfaces = 256;
 constexpr std::size_t max_labels = 64;
 
+// PATH_MAX, without its end.
+constexpr std::size_t max_path_bytes = 4095;
+
 // -- variables of all integer types
 // --------------------------------------------
 
@@ -124,6 +127,10 @@ void visit(schema_visitor& v, fleet_settings& x) {
   v.flag("behind_wall", x.behind_wall);
   count(v, "max_nodes", x.max_nodes, 1, 100000);
   duration(v, "lost_after", x.lost_after, 2 * second, 10 * minute);
+  v.text("certificate", x.certificate, {max_path_bytes});
+  v.text("key", x.key, {max_path_bytes});
+  v.text("authority", x.authority, {max_path_bytes});
+  v.text("revoked", x.revoked, {max_path_bytes});
 }
 
 void visit(schema_visitor& v, role& x) {

@@ -195,6 +195,11 @@ struct fleet_settings {
   std::uint32_t max_nodes = 1024; ///< That a collector knows; 1..100000.
   /// A node that is silent for so long is lost; 2 s..10 min.
   std::chrono::milliseconds lost_after{15000};
+  // PEM files, absolute paths, by which an edge proves its name; or empty.
+  std::string certificate; ///< Of an edge; goes with `key`.
+  std::string key;
+  std::string authority; ///< Of a collector: who makes them.
+  std::string revoked;   ///< Its list of revoked ones; needs `authority`.
 };
 
 /// A whole configuration file.

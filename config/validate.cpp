@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 namespace edgecap::config {
 
@@ -176,6 +177,7 @@ private:
             + " is not a loopback address: whoever reaches it can bring "
               "edgecapd down; put a wall in front of it that lets members of "
               "the fleet pass alone, and set behind_wall: true");
+    check_identity();
     if (x_.is == role::edge && !x_.accounts.empty())
       add("accounts", "an edge serves no API: its collector has the accounts");
     if (x_.is == role::edge && x_.capture.batch_bytes > max_edge_batch_bytes)
@@ -184,6 +186,32 @@ private:
             + " is more than the "
             + format_amount(max_edge_batch_bytes, amount_kind::bytes)
             + " that an edge sends at once");
+  }
+
+  void check_identity() {
+    const auto& fleet = x_.fleet;
+    check_pair("fleet.certificate", fleet.certificate, "fleet.key", fleet.key);
+    check_pair("fleet.key", fleet.key, "fleet.certificate", fleet.certificate);
+    check_pair("fleet.revoked", fleet.revoked, "fleet.authority",
+               fleet.authority);
+    for (const auto& [path, value] :
+         {std::pair{"fleet.certificate", &fleet.certificate},
+          std::pair{"fleet.key", &fleet.key},
+          std::pair{"fleet.authority", &fleet.authority},
+          std::pair{"fleet.revoked", &fleet.revoked}})
+      if (!value->empty())
+        check_absolute(path, *value);
+  }
+
+  void check_pair(const std::string& path, const std::string& value,
+                  const std::string& other, const std::string& other_value) {
+    if (!value.empty() && other_value.empty() && is_sound(other))
+      add(path, "is of no use without " + other);
+  }
+
+  void check_absolute(const std::string& path, const std::string& value) {
+    if (value.front() != '/')
+      add(path, quoted(value) + " is not an absolute path: begin it with '/'");
   }
 
   void check_accounts() {
@@ -295,10 +323,7 @@ private:
   }
 
   void check_storage() {
-    const auto& directory = x_.storage.directory;
-    if (directory.front() != '/')
-      add("storage.directory",
-          quoted(directory) + " is not an absolute path: begin it with '/'");
+    check_absolute("storage.directory", x_.storage.directory);
   }
 
   const settings& x_;

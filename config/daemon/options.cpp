@@ -128,6 +128,8 @@ engine_options to_engine_options(const config::settings& from,
   to.fleet.max_nodes = from.fleet.max_nodes;
   to.fleet.lost_after = from.fleet.lost_after;
   to.fleet.wall_clock = wall_clock;
+  to.authority = from.fleet.authority;
+  to.revoked = from.fleet.revoked;
   if (from.is == config::role::collector)
     to.reception = {{from.fleet.address, from.fleet.port}};
   for (const auto& system : from.systems)
@@ -148,6 +150,8 @@ edge_options to_edge_options(const config::settings& from,
   to.uplink.hello = to_node_hello(from);
   to.uplink.host = from.fleet.address;
   to.uplink.port = from.fleet.port;
+  to.certificate = from.fleet.certificate;
+  to.key = from.fleet.key;
   to.on_loss = end_at_once;
   return to;
 }

@@ -50,7 +50,8 @@ protected:
       start_engine();
     node_hello said;
     said.name = x.name;
-    EXPECT_TRUE(ask<node_welcome>(fleet, atom::hello_v, said, x.node));
+    EXPECT_TRUE(
+      ask<node_welcome>(fleet, atom::hello_v, said, node_proof{}, x.node));
     run();
   }
 

@@ -87,7 +87,7 @@ protected:
     said.name = name;
     said.colo = "ams01";
     said.version = "1.2.4";
-    return ask<node_welcome>(aut, atom::hello_v, said, handle);
+    return ask<node_welcome>(aut, atom::hello_v, said, proof, handle);
   }
 
   std::vector<node_offer> watch() {
@@ -111,6 +111,7 @@ protected:
     return {};
   }
 
+  node_proof proof;
   fleet_options options;
   std::shared_ptr<far_node> far = std::make_shared<far_node>();
   std::shared_ptr<strings> told = std::make_shared<strings>();
@@ -164,6 +165,46 @@ TEST_F(Fleet, RefusesWhoBreaksTheRules) {
     << refused.text;
   EXPECT_EQ(failure_of(hello("edge-1", {})).code, errc::node_refused);
   EXPECT_TRUE(list().empty());
+}
+
+TEST_F(Fleet, TakesNobodyWhoDoesNotProveHisName) {
+  // A proof is right if it repeats the challenge; the certificate is the name.
+  options.verify =
+    [](const node_proof& x,
+       const std::string& challenge) -> tl::expected<std::string, std::string> {
+    if (x.signature != challenge)
+      return tl::unexpected<std::string>{"it has not signed"};
+    return x.certificate;
+  };
+  start();
+  node = spawn_node();
+  const auto refusal
+    = [this] { return failure_of(hello("edge-1", node)).text; };
+  EXPECT_EQ(refusal(), "node edge-1 is refused: it has not asked what to sign, "
+                       "or too long ago");
+  const auto sign
+    = [this] { proof.signature = *ask<std::string>(aut, atom::challenge_v); };
+  sign();
+  proof.signature += '0';
+  EXPECT_EQ(refusal(), "node edge-1 is refused: it has not signed");
+  sign();
+  proof.certificate = "edge-2";
+  EXPECT_EQ(refusal(), "node edge-1 is refused: its certificate is of edge-2");
+  sign();
+  proof.certificate = std::string(max_certificate_bytes + 1, 'x');
+  EXPECT_EQ(refusal(),
+            "node edge-1 is refused: its certificate or signature is "
+            "too long");
+  proof.certificate = "edge-1";
+  sign();
+  advance(request_timeout, 1s);
+  EXPECT_EQ(refusal(), "node edge-1 is refused: it has not asked what to sign, "
+                       "or too long ago");
+  sign();
+  EXPECT_TRUE(hello("edge-1", node));
+  EXPECT_EQ(refusal(), "node edge-1 is refused: it has not asked what to sign, "
+                       "or too long ago")
+    << "a proof serves once";
 }
 
 TEST_F(Fleet, RefusesTheCollectorsOwnName) {

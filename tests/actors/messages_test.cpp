@@ -125,6 +125,9 @@ TEST_F(Messages, KeepWhatNodesSayOfThemselves) {
   EXPECT_EQ(round_trip(hello).protocol, node_protocol);
   EXPECT_EQ(round_trip(hello).labels, hello.labels);
   EXPECT_EQ(round_trip(hello).byte_order, host_byte_order());
+  const node_proof proof{"certificate", std::string("s\0g", 3)};
+  EXPECT_EQ(round_trip(proof).certificate, "certificate");
+  EXPECT_EQ(round_trip(proof).signature, proof.signature);
   EXPECT_EQ(round_trip(node_welcome{3, "v"}).protocol, 3u);
   node_pulse pulse;
   pulse.now = 5;

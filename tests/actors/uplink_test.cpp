@@ -18,18 +18,27 @@ struct far_side {
   bool other_program = false;
   reception_actor collector;
   int dials = 0;
+  int challenges = 0;
+  node_proof proof; ///< The last one.
   std::vector<node_hello> heard;
 };
 
 reception_actor::behavior_type fake_collector(reception_actor::pointer,
                                               std::shared_ptr<far_side> st) {
-  return {[=](atom::hello, const node_hello& said,
-              const node_actor&) -> caf::result<node_welcome> {
-    st->heard.push_back(said);
-    if (st->refuses)
-      return make_error(errc::node_refused, "refused");
-    return node_welcome{node_protocol, "9"};
-  }};
+  return {
+    [=](atom::challenge) {
+      ++st->challenges;
+      return std::string{"what to sign"};
+    },
+    [=](atom::hello, const node_hello& said, const node_proof& proof,
+        const node_actor&) -> caf::result<node_welcome> {
+      st->heard.push_back(said);
+      st->proof = proof;
+      if (st->refuses)
+        return make_error(errc::node_refused, "refused");
+      return node_welcome{node_protocol, "9"};
+    },
+  };
 }
 
 /// Answers `connect` as CAF's middleman does.
@@ -97,6 +106,18 @@ TEST_F(Uplink, DialsAndSaysHello) {
   EXPECT_EQ(net->heard[0].name, "edge-1");
   advance(1min, 1s);
   EXPECT_EQ(net->dials, 1) << "connected is connected";
+  EXPECT_EQ(log.events("collector-connected").size(), 1u);
+}
+
+TEST_F(Uplink, ProvesWhoItIs) {
+  options.prove = [](const std::string& challenge) {
+    return node_proof{"certificate", challenge + ", signed"};
+  };
+  start_collector();
+  start();
+  EXPECT_EQ(net->challenges, 1);
+  EXPECT_EQ(net->proof.certificate, "certificate");
+  EXPECT_EQ(net->proof.signature, "what to sign, signed");
   EXPECT_EQ(log.events("collector-connected").size(), 1u);
 }
 

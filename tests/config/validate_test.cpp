@@ -218,6 +218,22 @@ TEST(ValidateTest, AnEdgeSendsSmallBatches) {
             "at once\n");
 }
 
+TEST(ValidateTest, ANodeProvesItsNameWithACertificateAndItsKey) {
+  const auto with = [](const std::string& fleet) {
+    return faults_of(minimal + "fleet: {" + fleet + "}\n");
+  };
+  EXPECT_EQ(with("certificate: /a, key: /b, authority: /c, revoked: /d"), "");
+  EXPECT_EQ(with("certificate: /a"),
+            "f:8: fleet.certificate: is of no use without fleet.key\n");
+  EXPECT_EQ(with("key: /a"),
+            "f:8: fleet.key: is of no use without fleet.certificate\n");
+  EXPECT_EQ(with("revoked: /a"),
+            "f:8: fleet.revoked: is of no use without fleet.authority\n");
+  EXPECT_EQ(with("authority: ca.crt"),
+            "f:8: fleet.authority: 'ca.crt' is not an absolute path: begin it "
+            "with '/'\n");
+}
+
 TEST(ValidateTest, AFleetMeetsBehindAWallOnly) {
   const auto with = [](const std::string& fleet) {
     return faults_of(minimal + "fleet: {" + fleet + "}\n");

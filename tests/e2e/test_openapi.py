@@ -33,6 +33,7 @@ JOB = BASE + "/{pcap_id}"
 DOWNLOAD = JOB + "/download"
 STOP = JOB + "/stop"
 STREAM = JOB + "/stream"
+NODES = BASE + "/nodes"
 OWNERSHIP = BASE + "/ownership"
 VALIDATE = OWNERSHIP + "/validate"
 OWNERSHIP_ID = OWNERSHIP + "/{ownership_id}"
@@ -52,6 +53,10 @@ UNREACHABLE = {
             ("POST", VALIDATE),
             ("DELETE", OWNERSHIP_ID),
         )
+    },
+    **{
+        (method, NODES, 504): "asks the fleet, which waits for nobody"
+        for method in ("GET", "HEAD")
     },
 }
 
@@ -380,6 +385,8 @@ PARTICULAR = {
     ("HEAD", DOWNLOAD, 200): _download("HEAD"),
     ("HEAD", DOWNLOAD, 304): _download("HEAD", If_None_Match="{etag}"),
     ("HEAD", DOWNLOAD, 412): _download("HEAD", If_Match='"other"'),
+    ("GET", NODES, 200): _simple("GET", NODES),
+    ("HEAD", NODES, 200): _simple("HEAD", NODES),
     ("GET", OWNERSHIP, 400): _simple("GET", OWNERSHIP),
     ("HEAD", OWNERSHIP, 400): _simple("HEAD", OWNERSHIP),
     ("POST", OWNERSHIP, 400): _simple("POST", OWNERSHIP),

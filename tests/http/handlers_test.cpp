@@ -245,7 +245,8 @@ fake_disk(storage_actor::pointer self,
 fleet_actor::behavior_type fake_fleet(fleet_actor::pointer self,
                                       std::shared_ptr<registry_script> st) {
   return {
-    [](atom::hello, const node_hello&, const node_actor&) {
+    [](atom::challenge) { return std::string{}; },
+    [](atom::hello, const node_hello&, const node_proof&, const node_actor&) {
       return node_welcome{};
     },
     [](atom::watch, const node_watcher_actor&) {

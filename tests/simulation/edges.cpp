@@ -124,7 +124,8 @@ void edges::dial(edge& x) {
   collector_->system().spawn([said, handle = x.node, to = collector_->fleet,
                               refused](caf::event_based_actor* self) {
     install_default_handlers(self);
-    self->request(to, request_timeout, atom::hello_v, said, handle)
+    self
+      ->request(to, request_timeout, atom::hello_v, said, node_proof{}, handle)
       .then([](const node_welcome&) {},
             [refused](const caf::error&) { refused(); });
   });

@@ -190,6 +190,12 @@ class Daemon:
 
     def start(self):
         """Starts and waits until it is ready."""
+        self.launch()
+        self.wait_ready()
+        return self
+
+    def launch(self):
+        """Starts, and does not wait."""
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
                 [*self.starter, program(), "--config", str(self.config_file)],
@@ -200,8 +206,6 @@ class Daemon:
                 preexec_fn=self._prepare,
             )
         running.append(self)
-        self.wait_ready()
-        return self
 
     def _prepare(self):
         die_with_parent()

@@ -52,7 +52,7 @@ class NodeDaemon(Daemon):
 class CollectorDaemon(NodeDaemon):
     """The collector; its API is served on the bridge."""
 
-    def __init__(self, host, work):
+    def __init__(self, host, work, files):
         config = configuration(
             pathlib.Path(work) / "captures",
             [],
@@ -62,7 +62,12 @@ class CollectorDaemon(NodeDaemon):
                 "behind_proxy": True,
             },
             node={"name": host.name},
-            fleet={"port": BASP_PORT, "lost_after": LOST_AFTER},
+            fleet={
+                "port": BASP_PORT,
+                "lost_after": LOST_AFTER,
+                "authority": str(files / "ca.crt"),
+                "revoked": str(files / "ca.crl"),
+            },
         )
         config["role"] = "collector"
         config["systems"] = {"magic-transit": {}, "elsewhere": {}}
@@ -90,7 +95,7 @@ class CollectorDaemon(NodeDaemon):
 class EdgeDaemon(NodeDaemon):
     """An edge, ready when the collector has taken it."""
 
-    def __init__(self, host, work, **capture):
+    def __init__(self, host, work, files, **capture):
         super().__init__(
             host,
             work,
@@ -101,7 +106,11 @@ class EdgeDaemon(NodeDaemon):
                     "colo": "lab",
                     "labels": [f"host={host.name}"],
                 },
-                "fleet": {"port": BASP_PORT},
+                "fleet": {
+                    "port": BASP_PORT,
+                    "certificate": str(files / "node.crt"),
+                    "key": str(files / "node.key"),
+                },
                 "systems": {
                     "magic-transit": {"interfaces": [host.traffic.name]}
                 },
@@ -147,13 +156,13 @@ class CapturingFleet:
         host = self.bridge.host("collector")
         files = authority.issue("collector", COLLECTOR)
         self.walls = [CollectorWall(host, self.work, files)]
-        self.collector = CollectorDaemon(host, self.work)
+        self.collector = CollectorDaemon(host, self.work, files)
         self.edges = []
         for number in range(1, edges + 1):
             edge = self.bridge.host(f"edge-{number}")
             files = authority.issue("edge", edge.name)
             self.walls.append(RootEdgeWall(edge, self.work, files, host))
-            self.edges.append(EdgeDaemon(edge, self.work))
+            self.edges.append(EdgeDaemon(edge, self.work, files))
 
     def node(self, name):
         """What the API says of a node; None if it knows none."""

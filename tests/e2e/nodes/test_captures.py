@@ -1,10 +1,12 @@
 """One capture over several hosts: what it holds, and what becomes of it when a
 node or the way to it fails."""
 
+import copy
 import os
 import signal
 
 import pytest
+import yaml
 
 from harness.fleets import BACK_TIMEOUT_S, LOST_TIMEOUT_S, CapturingFleet
 from harness.savefiles import read_pcap
@@ -114,6 +116,49 @@ def test_nodes_are_shown(fleet):
         assert abs(node["clock_offset_ns"]) <= node["clock_error_ns"] + 10**6
         assert node["lost_because"] is None
     assert fleet.node("collector") is None, "it captures on nothing"
+
+
+def test_a_node_cannot_pass_for_another(fleet):
+    one, other = fleet.edges[:2]
+    fleet.wait_node(one.host.name, "connected", BACK_TIMEOUT_S)
+    refused = len(fleet.collector.events("node-refused"))
+    own = copy.deepcopy(other.config)
+    other.stop()
+    try:
+        # Its own certificate gets it through the wall.
+        other.config["node"]["name"] = one.host.name
+        refusal = refuse(fleet, other, refused)
+        assert refusal["node"] == one.host.name
+        assert refusal["error"] == f"its certificate is of {other.host.name}"
+        # Nor without one.
+        del other.config["fleet"]["certificate"]
+        del other.config["fleet"]["key"]
+        refusal = refuse(fleet, other, refused + 1)
+        assert "has not asked what to sign" in refusal["error"]
+        assert fleet.node(one.host.name)["labels"] == own_labels(one)
+    finally:
+        other.config = own
+        other.write_config(yaml.safe_dump(other.config))
+        other.start()
+
+
+def own_labels(edge):
+    return [f"host={edge.host.name}"]
+
+
+def refuse(fleet, edge, before):
+    """Starts an edge that the collector refuses; returns what it says of that."""
+    edge.write_config(yaml.safe_dump(edge.config))
+    edge.launch()
+    try:
+        wait_until(
+            lambda: f"refused:\n{edge.log()[-2000:]}",
+            lambda: len(fleet.collector.events("node-refused")) > before,
+            30,
+        )
+    finally:
+        edge.stop()
+    return fleet.collector.events("node-refused")[-1]
 
 
 def test_a_node_that_is_killed_costs_its_share(fleet, client):
