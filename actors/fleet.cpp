@@ -42,7 +42,7 @@ caf::error validate(const fleet_options& options) {
 
 fleet_state::fleet_state(fleet_actor::pointer ptr) : self(ptr) {}
 
-void fleet_state::init(fleet_options opts, node_actor own) {
+void fleet_state::init(fleet_options opts, const node_actor& own) {
   options = std::move(opts);
   if (own) {
     take(options.own, own, true);
@@ -305,7 +305,7 @@ node_offer fleet_state::offer(const member& x) {
 
 fleet_actor::behavior_type
 fleet(fleet_actor::stateful_pointer<fleet_state> self, fleet_options options,
-      node_actor own) {
+      const node_actor& own) {
   install_default_handlers(self);
   if (auto err = validate(options)) {
     self->quit(err);
@@ -314,7 +314,7 @@ fleet(fleet_actor::stateful_pointer<fleet_state> self, fleet_options options,
   self->set_down_handler([self](caf::down_msg& down) {
     self->state.gone(down.source, down.reason);
   });
-  self->state.init(std::move(options), std::move(own));
+  self->state.init(std::move(options), own);
   return {
     [self](atom::challenge) { return self->state.challenge(); },
     [self](atom::hello, const node_hello& said, const node_proof& proof,

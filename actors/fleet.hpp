@@ -65,7 +65,7 @@ struct fleet_state {
   explicit fleet_state(fleet_actor::pointer self);
 
   /// @param own The node of this process; null if it has none.
-  void init(fleet_options opts, node_actor own);
+  void init(fleet_options opts, const node_actor& own);
 
   // -- nodes ------------------------------------------------------------------
 
@@ -117,6 +117,6 @@ private:
 /// @param own The node of this process; null if it has none.
 fleet_actor::behavior_type
 fleet(fleet_actor::stateful_pointer<fleet_state> self, fleet_options options,
-      node_actor own);
+      const node_actor& own);
 
 } // namespace edgecap

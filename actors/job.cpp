@@ -518,8 +518,10 @@ bool job_state::alone() const {
 std::string job_state::missing_nodes() const {
   std::string result;
   for (const auto& [node, why] : away)
-    result += (result.empty() ? "node " : "; node ") + node
-              + " was lost and did not come back: " + why;
+    result.append(result.empty() ? "node " : "; node ")
+      .append(node)
+      .append(" was lost and did not come back: ")
+      .append(why);
   return result;
 }
 

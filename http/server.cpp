@@ -9,10 +9,9 @@ namespace edgecap::http {
 
 class server::impl {
 public:
-  impl(caf::actor_system& system, engine_handles engine, api_options options,
-       front_options limits)
-    : handlers(
-      std::make_shared<api>(system, std::move(engine), std::move(options))),
+  impl(caf::actor_system& system, engine_handles engine,
+       const api_options& options, front_options limits)
+    : handlers(std::make_shared<api>(system, std::move(engine), options)),
       frontend(std::move(limits), make_routes(handlers),
                [to = handlers](const std::string& method_name,
                                const std::string& pattern, int status,
@@ -32,8 +31,8 @@ public:
 };
 
 server::server(caf::actor_system& system, engine_handles engine,
-               api_options options, front_options limits)
-  : impl_(std::make_unique<impl>(system, std::move(engine), std::move(options),
+               const api_options& options, front_options limits)
+  : impl_(std::make_unique<impl>(system, std::move(engine), options,
                                  std::move(limits))) {}
 
 server::~server() = default;

@@ -56,8 +56,8 @@ struct engine_handles {
 class server {
 public:
   /// @throws std::runtime_error if the address cannot be bound.
-  server(caf::actor_system& system, engine_handles engine, api_options api,
-         front_options front);
+  server(caf::actor_system& system, engine_handles engine,
+         const api_options& api, front_options front);
   ~server();
 
   std::uint16_t port() const;
