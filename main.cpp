@@ -68,13 +68,18 @@ void raise_descriptor_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/// Any hash of the configuration, to share its salt; empty if it has faults,
-/// which are reported.
+/// Any hash of the configuration, to share its salt; empty if it has faults or
+/// no hash, which is reported.
 std::string some_hash_of(const std::string& file) {
   const auto loaded = config::load_file(file);
   std::cerr << config::report(loaded, file);
   if (!loaded.faults.empty())
     return {};
+  if (loaded.values.accounts.empty()) {
+    std::cerr << "edgecapd: " << file
+              << " has no accounts to share a salt with: it is an edge's\n";
+    return {};
+  }
   return loaded.values.accounts.front().credentials.front().secret_hash;
 }
 

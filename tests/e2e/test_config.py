@@ -321,6 +321,14 @@ def test_hash_secret_takes_a_salt_that_is_there(tmp_path):
     assert missing.stdout == b"" and b"/nowhere" in missing.stderr
 
 
+def test_hash_secret_finds_no_salt_at_an_edge(tmp_path):
+    edge = {"role": "edge", "systems": {"lab": {"interfaces": ["lo"]}}}
+    file = write(tmp_path, edge)
+    done = run("--hash-secret", "--salt-of", file, input=b"x" * 32)
+    assert done.returncode == 1
+    assert done.stdout == b"" and b"has no accounts" in done.stderr
+
+
 @pytest.mark.parametrize(
     "secret", [b"", b"\n", b"short\n", b"x" * 65536], ids=len
 )
