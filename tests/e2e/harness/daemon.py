@@ -161,6 +161,8 @@ class Daemon:
     ready_timeout_s = READY_TIMEOUT_S
     # The command that it is started by, if it is not started directly.
     starter = ()
+    # Where the test finds its API.
+    address = "127.0.0.1"
 
     def __init__(self, work, config, descriptors=None):
         self.work = pathlib.Path(work)
@@ -186,7 +188,9 @@ class Daemon:
 
     def client(self, token=TOKEN, account=ACCOUNT, source=None):
         """A client with this token, and this address of its own."""
-        return Client(self.port, account, bearer(token), source=source)
+        return Client(
+            self.port, account, bearer(token), self.address, source
+        )
 
     def start(self):
         """Starts and waits until it is ready."""
@@ -215,7 +219,7 @@ class Daemon:
 
     def wait_ready(self):
         """Waits for /readyz to say yes."""
-        anonymous = Client(self.port)
+        anonymous = Client(self.port, address=self.address)
 
         def ready():
             code = self.process.poll()

@@ -4,8 +4,7 @@ behind its wall."""
 import pathlib
 import shutil
 
-from harness.client import Client
-from harness.daemon import ACCOUNT, TOKEN, Daemon, bearer, configuration
+from harness.daemon import Daemon, configuration
 from harness.hosts import Bridge
 from harness.packets import ethernet, marked, udp_ipv4
 from harness.shipped import changed
@@ -72,24 +71,7 @@ class CollectorDaemon(NodeDaemon):
         config["role"] = "collector"
         config["systems"] = {"magic-transit": {}, "elsewhere": {}}
         super().__init__(host, work, config)
-
-    def client(self, token=TOKEN, account=ACCOUNT, source=None):
-        return Client(
-            API_PORT, account, bearer(token), self.host.address, source
-        )
-
-    def wait_ready(self):
-        anonymous = Client(API_PORT, address=self.host.address)
-
-        def ready():
-            code = self.process.poll()
-            assert code is None, f"exited with {code}:\n{self.log()}"
-            try:
-                return anonymous.get("/readyz").status == 200
-            except OSError:
-                return False
-
-        wait_until(lambda: f"/readyz\n{self.log()}", ready, self.ready_timeout_s)
+        self.address = host.address
 
 
 class EdgeDaemon(NodeDaemon):
