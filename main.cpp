@@ -4,6 +4,7 @@
 #include "actors/log_event.hpp"
 #include "actors/network.hpp"
 #include "actors/system.hpp"
+#include "actors/version.hpp"
 #include "capture/live_source.hpp"
 #include "config/command_line.hpp"
 #include "config/daemon/configuration.hpp"
@@ -132,7 +133,7 @@ int serve_edge(const config::settings& settings, caf::actor_system& system,
     return start_failed(edge.error());
   log_event{"edge-started"}
     .with("node", name)
-    .with("version", EDGECAP_VERSION)
+    .with("version", program_version)
     .info();
   wait_for_end(signals, [] {
     log_event{"config-not-reloaded"}
@@ -167,7 +168,7 @@ int serve_api(const config::settings& settings, const std::string& file,
   log_event{"listening"}
     .with("address", settings.listen.address)
     .with("port", api->port())
-    .with("version", EDGECAP_VERSION)
+    .with("version", program_version)
     .info();
   reloader configuration{file, settings, tree, *api};
   wait_for_end(signals, [&] { configuration.reload(); });
@@ -212,7 +213,7 @@ int run(const config::command_line& command) {
     std::cerr << command.text;
     return config::exit_usage;
   case action::version:
-    std::cout << "edgecapd " EDGECAP_VERSION "\n";
+    std::cout << "edgecapd " << program_version << '\n';
     return config::exit_ok;
   case action::hash_secret:
     return hash_secret(command.salt_file);

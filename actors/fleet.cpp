@@ -135,6 +135,7 @@ void fleet_state::take(const node_hello& said, const node_actor& handle,
     self->monitor(handle);
   x.handle = handle;
   x.clock = {};
+  x.protocol = std::min(said.protocol, node_protocol);
   x.asked = false;
   x.heard = self->clock().now();
   x.status.name = said.name;
@@ -298,7 +299,8 @@ node_offer fleet_state::offer(const member& x) {
   const auto error = clock.error_ns + least_error_ns;
   const auto differs
     = static_cast<std::uint64_t>(std::abs(clock.offset_ns)) > error;
-  return {x.status.name, x.handle, differs ? clock.offset_ns : 0};
+  return {x.status.name, x.status.colo, x.protocol, x.handle,
+          differs ? clock.offset_ns : 0};
 }
 
 // -- behavior -----------------------------------------------------------------

@@ -48,6 +48,7 @@ struct fleet_state {
     node_status status;
     node_actor handle; ///< Null if it is gone.
     clock_comparison clock;
+    std::uint32_t protocol = node_protocol;
     time_point heard;   ///< Its last answer, or its hello.
     bool asked = false; ///< A pulse is under way.
   };

@@ -39,9 +39,10 @@ using storage_actor = caf::typed_actor<
   caf::replies_to<atom::insert, job_record, std::string>::with<caf::ok_atom>,
   // Returns the job that an account asked for with an idempotency key.
   caf::replies_to<atom::recall, std::string, std::string>::with<job_record>,
-  // Notes what is so now of a running job: its interfaces, whose places are the
-  // numbers of their runs, above all; a crash would lose their names.
-  caf::reacts_to<atom::progress, job_record>,
+  // Notes what is so now of a running job, above all some of its interfaces,
+  // the first of which has the run of this number: a crash would lose their
+  // names.
+  caf::reacts_to<atom::progress, job_record, std::uint32_t>,
   // Notes, durably, that a client wants the end of a job: account, id. Answers
   // the job; one that has ended is left as it is.
   caf::replies_to<atom::stop, std::string, std::string>::with<job_record>,
@@ -122,6 +123,10 @@ using node_actor = caf::typed_actor<
   // Spawns a sampler that delivers to the given sink.
   caf::replies_to<atom::sample, sampler_spec,
                   batch_sink_actor>::with<sampler_actor>,
+  // The same, and so many nanoseconds are added to each packet's stamp. Known
+  // to nodes of protocol 2.
+  caf::replies_to<atom::sample, sampler_spec, std::int64_t,
+                  batch_sink_actor>::with<sampler_actor>,
   // Takes no more samplers, stops those that run, and answers when they have
   // handed over what they had.
   caf::replies_to<atom::shutdown>::with<caf::ok_atom>>;
@@ -129,6 +134,8 @@ using node_actor = caf::typed_actor<
 /// A node that jobs may capture on.
 struct node_offer {
   std::string name;
+  std::string colo; ///< Where it stands; may be empty.
+  std::uint32_t protocol = node_protocol;
   node_actor handle;
   /// What its clock shows more than ours, in nanoseconds.
   std::int64_t clock_offset_ns = 0;

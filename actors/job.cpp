@@ -11,6 +11,10 @@ namespace edgecap {
 
 namespace {
 
+/// Shares up to which a job is told anew for each of them; with thousands that
+/// would cost their square.
+constexpr std::size_t shares_told_at_once = 16;
+
 /// How a job ends whose packets storage does not take.
 end_reason reason_of(const failure& why) {
   if (why.ours && why.code == errc::storage_full)
@@ -70,10 +74,15 @@ void job_state::find_nodes() {
         surveyed = true;
         if (nodes.empty())
           last_error = "no node is connected";
+        else if (std::none_of(nodes.begin(), nodes.end(),
+                              [this](const auto& x) { return chosen(x); }))
+          last_error = "no node that is connected is or stands in "
+                       + record.spec.colo_name;
         // Those that an earlier process captured on may be about to join.
         for (std::size_t run = 0; run < first_run; ++run)
-          away.emplace(shares[run].report.node,
-                       "it was not there when the capture was taken up");
+          if (const auto& node = shares[run].report.node; !node.empty())
+            away.emplace(node,
+                         "it was not there when the capture was taken up");
         for (const auto& node : nodes)
           survey(node);
         interface_settled();
@@ -86,7 +95,7 @@ void job_state::find_nodes() {
 }
 
 void job_state::survey(const node_offer& node) {
-  if (!running())
+  if (!running() || !chosen(node))
     return;
   // What is left of it is of its earlier process or connection.
   lose_node(node.name, "it has joined again");
@@ -117,12 +126,18 @@ void job_state::start_samplers(const node_offer& node,
                                std::vector<sampler_spec> specs) {
   if (!running())
     return;
+  const auto correction
+    = options.correct_clocks && node.protocol >= correcting_node_protocol
+        ? -node.clock_offset_ns
+        : 0;
+  const auto first_new = shares.size();
   for (auto& spec : specs) {
     const auto run = static_cast<std::uint32_t>(shares.size());
     auto& added = shares.emplace_back();
     added.report.node = node.name;
     added.report.interface = spec.interface;
     added.report.sampling_one_in = spec.sampling_one_in;
+    added.report.clock_correction_ns = correction;
     if (run - first_run >= options.max_samplers || run >= max_runs_per_job) {
       mark_failed(added, "more interfaces than the limit of "
                            + std::to_string(options.max_samplers)
@@ -130,34 +145,46 @@ void job_state::start_samplers(const node_offer& node,
                            + " of all its lives, for one job");
       continue;
     }
-    spec.job_id = record.id;
-    spec.run = run;
-    spec.filter = record.spec.filter;
-    spec.packet_limit = record.spec.packet_limit - record.packets_captured;
-    spec.credit_bytes = options.credit_bytes;
-    // Packets are stamped by the node's clock.
-    spec.not_after
-      = record.submitted + time_limit_ns(record.spec) + node.clock_offset_ns;
-    self
-      ->request(node.handle, request_timeout, atom::sample_v, std::move(spec),
-                batch_sink_actor{self})
-      .then(
-        [this, run](const sampler_actor& handle) {
-          shares[run].handle = handle;
-          self->monitor(handle);
-          // It came too late, for the job or for its node.
-          if (!running() || shares[run].done)
-            self->send(handle, atom::stop_v);
-        },
-        [this, run](caf::error& err) {
-          if (shares[run].done)
-            return; // its node was lost meanwhile
-          mark_failed(shares[run], "start sampler: " + describe(err).text);
-          interface_settled();
-          seal_if_drained();
-        });
+    start_sampler(node, std::move(spec), run);
   }
-  note_interfaces();
+  note_shares(first_new, shares.size());
+  publish_share();
+}
+
+/// Asks a node for the sampler of a share.
+void job_state::start_sampler(const node_offer& node, sampler_spec spec,
+                              std::uint32_t run) {
+  spec.job_id = record.id;
+  spec.run = run;
+  spec.filter = record.spec.filter;
+  spec.packet_limit = record.spec.packet_limit - record.packets_captured;
+  spec.credit_bytes = options.credit_bytes;
+  // The kernel stamps packets by the node's clock.
+  spec.not_after
+    = record.submitted + time_limit_ns(record.spec) + node.clock_offset_ns;
+  const batch_sink_actor sink{self};
+  const auto correction = shares[run].report.clock_correction_ns;
+  // Every node understands the first.
+  auto asked = correction == 0
+                 ? self->request(node.handle, request_timeout, atom::sample_v,
+                                 std::move(spec), sink)
+                 : self->request(node.handle, request_timeout, atom::sample_v,
+                                 std::move(spec), correction, sink);
+  asked.then(
+    [this, run](const sampler_actor& handle) {
+      shares[run].handle = handle;
+      self->monitor(handle);
+      // It came too late, for the job or for its node.
+      if (!running() || shares[run].done)
+        self->send(handle, atom::stop_v);
+    },
+    [this, run](caf::error& err) {
+      if (shares[run].done)
+        return; // its node was lost meanwhile
+      mark_failed(shares[run], "start sampler: " + describe(err).text);
+      interface_settled();
+      seal_if_drained();
+    });
 }
 
 // -- capturing ----------------------------------------------------------------
@@ -167,13 +194,18 @@ void job_state::sampler_opened(std::uint32_t run, capture::link_type link) {
     return;
   shares[run].report.link = link;
   shares[run].report.phase = sampler_phase::capturing;
-  if (record.phase == job_phase::pending) {
+  const auto first = record.phase == job_phase::pending;
+  if (first) {
     record.phase = job_phase::capturing;
     if (!record.started)
       record.started = options.wall_clock();
   }
   go_on();
-  note_interfaces();
+  note_shares(run, run + 1);
+  if (first)
+    publish();
+  else
+    publish_share();
   interface_settled();
 }
 
@@ -366,9 +398,22 @@ void job_state::tick() {
   self->delayed_send(self, tick_interval, atom::tick_v);
 }
 
-void job_state::note_interfaces() {
-  publish();
-  self->send(peers.storage, atom::progress_v, record);
+void job_state::note_shares(std::size_t first_new, std::size_t end) {
+  // Without a copy of them all.
+  auto all = std::exchange(record.interfaces, {});
+  auto head = record;
+  record.interfaces = std::move(all);
+  for (auto i = first_new; i < end; ++i)
+    head.interfaces.push_back(shares[i].report);
+  self->send(peers.storage, atom::progress_v, std::move(head),
+             static_cast<std::uint32_t>(first_new));
+}
+
+void job_state::publish_share() {
+  if (shares.size() <= shares_told_at_once)
+    publish();
+  else
+    has_news = true;
 }
 
 void job_state::refresh_counters() {
@@ -388,6 +433,12 @@ void job_state::refresh_counters() {
 }
 
 // -- helpers ------------------------------------------------------------------
+
+/// Whether the client wants a node.
+bool job_state::chosen(const node_offer& node) const {
+  const auto& wanted = record.spec.colo_name;
+  return wanted.empty() || wanted == node.name || wanted == node.colo;
+}
 
 bool job_state::running() const {
   return record.phase == job_phase::pending

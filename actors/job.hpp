@@ -21,7 +21,7 @@ struct job_options {
   /// Bytes of batches that a sampler may have under way.
   std::uint64_t credit_bytes = 1u << 20;
   /// Samplers of one job; interfaces beyond are reported, not captured on.
-  std::uint32_t max_samplers = 256;
+  std::uint32_t max_samplers = 4096;
   /// Those who may follow one job at a time.
   std::uint32_t max_followers = 8;
   /// For samplers to hand over what they have, after the job ended.
@@ -33,6 +33,8 @@ struct job_options {
   /// Between two looks at samplers that have nothing new: thousands of jobs may
   /// wait for their packets.
   std::chrono::milliseconds idle_interval{1000};
+  /// Whether nodes whose clocks differ from ours are to stamp as ours would.
+  bool correct_clocks = false;
   /// Now, for the times of a record; the actor clock has no date.
   std::function<unix_ns()> wall_clock;
 };
@@ -123,9 +125,13 @@ struct job_state {
   /// Publishes if there is something new, and asks the samplers for more.
   void tick();
 
-  /// Publishes, and has storage note which interface has which run, so that a
-  /// crash does not lose the names.
-  void note_interfaces();
+  /// Has storage note the shares from `first_new` to `end`, so that a crash
+  /// does not lose the names of their runs.
+  void note_shares(std::size_t first_new, std::size_t end);
+
+  /// Publishes what is new of a share: at once, or with the next tick if the
+  /// job has so many that each record is long.
+  void publish_share();
 
   /// Asks the samplers for their counters.
   void refresh_counters();
@@ -160,6 +166,9 @@ struct job_state {
 
 private:
   bool running() const;
+  bool chosen(const node_offer& node) const;
+  void start_sampler(const node_offer& node, sampler_spec spec,
+                     std::uint32_t run);
   void mark_failed(share& x, std::string why);
   void give_up(share& x, std::string why);
   void give_back(std::uint32_t run, std::uint64_t bytes);

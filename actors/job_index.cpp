@@ -34,7 +34,7 @@ constexpr int page_cache_kib = 16384;
 
 /// The schema's history: entry n brings version n to version n + 1. Entries
 /// are never edited, only added.
-constexpr std::array<const char*, 5> migrations{{
+constexpr std::array<const char*, 6> migrations{{
   R"sql(
     CREATE TABLE jobs (
       id                         TEXT    NOT NULL PRIMARY KEY,
@@ -201,6 +201,12 @@ constexpr std::array<const char*, 5> migrations{{
       ON jobs (finished, id, savefile_bytes, pcapng_bytes)
       WHERE phase = 'succeeded';
   )sql",
+  // Which nodes a client chose, and how far their clocks were wrong.
+  R"sql(
+    ALTER TABLE jobs ADD COLUMN colo_name TEXT NOT NULL DEFAULT '';
+    ALTER TABLE interfaces
+      ADD COLUMN clock_correction_ns INTEGER NOT NULL DEFAULT 0;
+  )sql",
 }};
 
 /// Length of a slot of time in which jobs are counted: some nine minutes. A day
@@ -215,7 +221,7 @@ constexpr const char* select_job
     "filter_source_address, filter_destination_address, filter_source_port, "
     "filter_destination_port, filter_protocol, submitted, phase, reason, "
     "error_message, stop_requested, started, finished, packets_captured, "
-    "bytes_captured, savefile_bytes, pcapng_bytes FROM jobs ";
+    "bytes_captured, savefile_bytes, pcapng_bytes, colo_name FROM jobs ";
 
 // -- values <-> columns -------------------------------------------------------
 
@@ -309,7 +315,7 @@ job_record read_job(SQLite::Statement& statement) {
   row.name(result.reason, parse_end_reason);
   row >> result.error_message >> result.stop_requested >> result.started
     >> result.finished >> result.packets_captured >> result.bytes_captured
-    >> result.savefile_bytes >> result.pcapng_bytes;
+    >> result.savefile_bytes >> result.pcapng_bytes >> spec.colo_name;
   return result;
 }
 
@@ -322,7 +328,7 @@ interface_report read_interface(SQLite::Statement& statement) {
   row >> link >> result.sampling_one_in >> result.packets_matched
     >> result.packets_captured >> result.packets_sampled_out
     >> result.dropped_by_kernel >> result.dropped_by_interface
-    >> result.dropped_by_us >> result.error;
+    >> result.dropped_by_us >> result.error >> result.clock_correction_ns;
   if (link)
     result.link = static_cast<capture::link_type>(*link);
   return result;
@@ -573,7 +579,7 @@ public:
     SQLite::Transaction transaction{db};
     use statement{prepared(
       insert_job, "INSERT INTO jobs VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,"
-                  "?,?,?,?,?)")};
+                  "?,?,?,?,?,?)")};
     const auto& filter = x.spec.filter;
     binder{*statement} << x.id << x.spec.account_id << x.spec.type
                        << x.spec.system << x.spec.time_limit_s
@@ -586,9 +592,9 @@ public:
                        << signed_of(x.packets_captured)
                        << signed_of(x.bytes_captured)
                        << signed_of(x.savefile_bytes)
-                       << signed_of(x.pcapng_bytes);
+                       << signed_of(x.pcapng_bytes) << x.spec.colo_name;
     statement->exec();
-    insert_interfaces(x);
+    put_interfaces(x, 0);
     insert_interruptions(x);
     insert_collect(x);
     if (!key.empty())
@@ -598,6 +604,25 @@ public:
 
   void update(const job_record& x) {
     SQLite::Transaction transaction{db};
+    update_head(x);
+    use removal{
+      prepared(delete_interfaces, "DELETE FROM interfaces WHERE job_id = ?")};
+    binder{*removal} << x.id;
+    removal->exec();
+    put_interfaces(x, 0);
+    insert_interruptions(x);
+    transaction.commit();
+  }
+
+  void note(const job_record& x, std::uint32_t first_run) {
+    SQLite::Transaction transaction{db};
+    update_head(x);
+    put_interfaces(x, first_run);
+    insert_interruptions(x);
+    transaction.commit();
+  }
+
+  void update_head(const job_record& x) {
     use statement{prepared(
       update_job, "UPDATE jobs SET phase = ?, reason = ?, error_message = ?, "
                   "stop_requested = max(stop_requested, ?), started = ?, "
@@ -612,13 +637,6 @@ public:
                        << signed_of(x.pcapng_bytes) << x.id;
     if (statement->exec() != 1)
       throw std::runtime_error("no such job");
-    use removal{
-      prepared(delete_interfaces, "DELETE FROM interfaces WHERE job_id = ?")};
-    binder{*removal} << x.id;
-    removal->exec();
-    insert_interfaces(x);
-    insert_interruptions(x);
-    transaction.commit();
   }
 
   void request_stop(const std::string& account, const std::string& id) {
@@ -878,21 +896,21 @@ private:
     }
   }
 
-  void insert_interfaces(const job_record& x) {
-    for (std::size_t run = 0; run < x.interfaces.size(); ++run) {
-      const auto& y = x.interfaces[run];
+  void put_interfaces(const job_record& x, std::uint32_t first_run) {
+    for (std::size_t i = 0; i < x.interfaces.size(); ++i) {
+      const auto& y = x.interfaces[i];
       std::optional<std::uint32_t> link;
       if (y.link)
         link = static_cast<std::uint32_t>(*y.link);
-      use statement{prepared(insert_interface,
-                             "INSERT INTO interfaces VALUES "
-                             "(?,?,?,?,?,?,?,?,?,?,?,?,?,?)")};
-      binder{*statement} << x.id << run << y.node
+      use statement{prepared(put_interface,
+                             "INSERT OR REPLACE INTO interfaces VALUES "
+                             "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")};
+      binder{*statement} << x.id << first_run + i << y.node
                          << y.interface << to_string(y.phase) << link
                          << y.sampling_one_in << y.packets_matched
                          << y.packets_captured << y.packets_sampled_out
                          << y.dropped_by_kernel << y.dropped_by_interface
-                         << y.dropped_by_us << y.error;
+                         << y.dropped_by_us << y.error << y.clock_correction_ns;
       statement->exec();
     }
   }
@@ -914,7 +932,8 @@ private:
       prepared(select_interfaces,
                "SELECT node, interface, phase, link_type, sampling_one_in, "
                "packets_matched, packets_captured, packets_sampled_out, "
-               "dropped_by_kernel, dropped_by_interface, dropped_by_us, error "
+               "dropped_by_kernel, dropped_by_interface, dropped_by_us, error, "
+               "clock_correction_ns "
                "FROM interfaces WHERE job_id = ? ORDER BY run")};
     binder{*statement} << x.id;
     while (statement->executeStep())
@@ -923,7 +942,7 @@ private:
 
   // Declared after the database, which they must not outlive.
   std::optional<SQLite::Statement> insert_job, update_job, delete_job,
-    select_by_id, insert_interface, delete_interfaces, select_interfaces,
+    select_by_id, put_interface, delete_interfaces, select_interfaces,
     insert_new_key, select_key, delete_old_keys, delete_surplus_keys,
     select_totals, select_totals_of, mark_stop, insert_interruption,
     select_interruptions, insert_new_collect, delete_collect,
@@ -973,6 +992,14 @@ stored<void> job_index::update(const job_record& record, durability wanted) {
     if (wanted == durability::process)
       guard.emplace(impl_->db);
     impl_->change([&] { impl_->update(record); });
+  });
+}
+
+stored<void> job_index::note(const job_record& record,
+                             std::uint32_t first_run) {
+  return attempt("note job " + record.id + " in " + impl_->path, [&] {
+    relaxed_sync guard{impl_->db};
+    impl_->change([&] { impl_->note(record, first_run); });
   });
 }
 

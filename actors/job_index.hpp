@@ -89,6 +89,11 @@ public:
   /// what only grows: a stop once requested stays so, and so do interruptions.
   stored<void> update(const job_record& record, durability wanted);
 
+  /// Replaces what `update` would, but of the interfaces only those that are in
+  /// the record; durable in the process. The cost is that of what is written.
+  /// @param first_run Number of the run of the first of them.
+  stored<void> note(const job_record& record, std::uint32_t first_run);
+
   /// Notes that a client wants the end of a job of this account, unless it has
   /// ended; durable on the host when it returns. There need be no such job.
   stored<void> request_stop(const std::string& account, const std::string& id);

@@ -19,7 +19,7 @@ namespace edgecap {
 using capture::unix_ns;
 
 /// Runs of one job, at most. Each sampler that it ever had is one.
-inline constexpr std::uint32_t max_runs_per_job = 1024;
+inline constexpr std::uint32_t max_runs_per_job = 8192;
 
 /// Interruptions after which a job goes on, at most.
 inline constexpr std::size_t max_interruptions = 16;
@@ -60,13 +60,17 @@ struct job_spec {
   std::string account_id; ///< 32 lower-case hex characters.
   std::string type = "simple";
   std::string system; ///< Name of a configured group of interfaces.
+  /// Name of a node, or of the place of nodes, that is to capture; empty for
+  /// all.
+  std::string colo_name;
   std::uint32_t time_limit_s = 0;
   std::uint32_t packet_limit = 0;
   capture::filter_fields filter;
 
   friend bool operator==(const job_spec& x, const job_spec& y) {
     return x.account_id == y.account_id && x.type == y.type
-           && x.system == y.system && x.time_limit_s == y.time_limit_s
+           && x.system == y.system && x.colo_name == y.colo_name
+           && x.time_limit_s == y.time_limit_s
            && x.packet_limit == y.packet_limit && x.filter == y.filter;
   }
 };
@@ -94,6 +98,9 @@ struct interface_report {
   std::optional<std::uint64_t> dropped_by_interface;
   std::optional<std::uint64_t> dropped_by_us;
   std::string error; ///< Empty if none.
+  /// What was added to its stamps, for its node's clock was wrong; set by the
+  /// job, and never on the wire.
+  std::int64_t clock_correction_ns = 0;
 };
 
 /// A time in which a job did not capture, for the process was gone. Packets

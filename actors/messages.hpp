@@ -40,7 +40,7 @@ namespace edgecap {
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, job_spec& x) {
   return f(caf::meta::type_name("job_spec"), x.account_id, x.type, x.system,
-           x.time_limit_s, x.packet_limit, x.filter);
+           x.colo_name, x.time_limit_s, x.packet_limit, x.filter);
 }
 
 template <class Inspector>

@@ -83,13 +83,15 @@ node_state::survey(const std::string& system) {
 }
 
 caf::result<sampler_actor> node_state::sample(sampler_spec spec,
+                                              std::int64_t stamp_correction_ns,
                                               const batch_sink_actor& sink) {
   if (shutting_down)
     return make_error(errc::shutting_down,
                       "node " + options.name + " is shutting down");
   samplers.push_back(self->spawn<caf::monitored>(
     sampler,
-    sampler_options{std::move(spec), options.source, options.open_source},
+    sampler_options{std::move(spec), options.source, options.open_source,
+                    stamp_correction_ns},
     sink));
   return samplers.back();
 }
@@ -133,7 +135,11 @@ node_actor::behavior_type node(node_actor::stateful_pointer<node_state> self,
       return self->state.survey(system);
     },
     [self](atom::sample, sampler_spec& spec, const batch_sink_actor& sink) {
-      return self->state.sample(std::move(spec), sink);
+      return self->state.sample(std::move(spec), 0, sink);
+    },
+    [self](atom::sample, sampler_spec& spec, std::int64_t stamp_correction_ns,
+           const batch_sink_actor& sink) {
+      return self->state.sample(std::move(spec), stamp_correction_ns, sink);
     },
     [self](atom::shutdown) { return self->state.shutdown(); },
   };

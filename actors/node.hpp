@@ -57,6 +57,7 @@ struct node_state {
   caf::result<std::vector<sampler_spec>> survey(const std::string& system);
 
   caf::result<sampler_actor> sample(sampler_spec spec,
+                                    std::int64_t stamp_correction_ns,
                                     const batch_sink_actor& sink);
 
   /// A sampler has ended.

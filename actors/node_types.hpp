@@ -1,5 +1,6 @@
 #pragma once
 
+#include "actors/version.hpp"
 #include "capture/packet_batch.hpp"
 
 #include <cstdint>
@@ -13,11 +14,6 @@
 namespace edgecap {
 
 using capture::unix_ns;
-
-/// The protocol that this program speaks as a node, and the oldest that it
-/// understands as a collector.
-inline constexpr std::uint32_t node_protocol = 1;
-inline constexpr std::uint32_t oldest_node_protocol = 1;
 
 /// Labels of a node, at most.
 inline constexpr std::size_t max_node_labels = 64;

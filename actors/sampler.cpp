@@ -81,6 +81,7 @@ void sampler_state::init(sampler_options options, batch_sink_actor dest) {
     std::min<std::uint64_t>(opts.batch_bytes, spec.credit_bytes));
   opts.packet_limit = spec.packet_limit;
   opts.not_after = spec.not_after;
+  opts.stamp_correction_ns = options.stamp_correction_ns;
   source = options.open_source(
     std::move(opts),
     std::make_shared<listener>(caf::actor_cast<sampler_actor>(self)));

@@ -16,6 +16,8 @@ struct sampler_options {
   sampler_spec spec;
   capture::source_options source;      ///< Ring, batch and wake-up sizes.
   capture::source_factory open_source; ///< Never empty.
+  /// Added to each packet's stamp.
+  std::int64_t stamp_correction_ns = 0;
 };
 
 /// Says what is wrong with the options, if anything.

@@ -284,11 +284,12 @@ caf::result<caf::ok_atom> storage_state::insert(const job_record& record,
   return caf::ok_atom_v;
 }
 
-void storage_state::note_progress(const job_record& record) {
+void storage_state::note_progress(const job_record& record,
+                                  std::uint32_t first_run) {
   if (open_jobs.count(record.id) == 0 || check_home(false))
     return; // late: the job has ended; or it will soon
   // Worth as much as the runs are: a crash of the host may undo both.
-  auto written = parts.index->update(record, durability::process);
+  auto written = parts.index->note(record, first_run);
   if (!written)
     log_event{"storage-progress-lost"}
       .with("job", record.id)
@@ -830,8 +831,8 @@ storage(storage_actor::stateful_pointer<storage_state> self,
     [self](atom::recall, const std::string& account, const std::string& key) {
       return self->state.recall(account, key);
     },
-    [self](atom::progress, const job_record& record) {
-      self->state.note_progress(record);
+    [self](atom::progress, const job_record& record, std::uint32_t first_run) {
+      self->state.note_progress(record, first_run);
     },
     [self](atom::stop, const std::string& account, const std::string& id) {
       return self->state.stop(account, id);

@@ -91,7 +91,7 @@ struct storage_state {
   caf::result<caf::ok_atom> insert(const job_record& record,
                                    const std::string& key);
 
-  void note_progress(const job_record& record);
+  void note_progress(const job_record& record, std::uint32_t first_run);
 
   caf::result<caf::ok_atom> append(const std::string& id, std::uint32_t run,
                                    const capture::packet_batch& batch);

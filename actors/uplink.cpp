@@ -62,6 +62,12 @@ void uplink_state::dial() {
 void uplink_state::found(const caf::strong_actor_ptr& whom) {
   collector = caf::actor_cast<reception_actor>(whom);
   self->monitor(collector);
+  options.hello.protocol = node_protocol;
+  introduce();
+}
+
+/// Says who we are, after what is to be signed is known.
+void uplink_state::introduce() {
   if (!options.prove)
     return say_hello({});
   self->request(collector, request_timeout, atom::challenge_v)
@@ -96,9 +102,17 @@ void uplink_state::say_hello(const node_proof& proof) {
 void uplink_state::refused(const reception_actor& by, const caf::error& why) {
   if (collector != by)
     return; // lost meanwhile
+  const auto reason = describe(why);
+  auto& protocol = options.hello.protocol;
+  if (reason.ours && reason.code == errc::node_refused
+      && protocol > oldest_node_protocol) {
+    // It may be older than we are.
+    --protocol;
+    return introduce();
+  }
   self->demonitor(collector.address());
   collector = nullptr;
-  fail(describe(why).text);
+  fail(reason.text);
 }
 
 void uplink_state::lost(const caf::actor_addr& source) {

@@ -62,6 +62,7 @@ struct uplink_state {
 
 private:
   void found(const caf::strong_actor_ptr& whom);
+  void introduce();
   void say_hello(const node_proof& proof);
   void refused(const reception_actor& by, const caf::error& why);
   void fail(const std::string& why);

@@ -162,6 +162,8 @@ inline bool live_session::take(const packet_view& packet) {
   auto header = packet.header;
   header.captured_length
     = std::min(header.captured_length, options_.snaplen_bytes);
+  if (options_.stamp_correction_ns != 0)
+    header.move_time(options_.stamp_correction_ns);
   const auto record_bytes = sizeof header + header.captured_length;
   if (!builder_->append(header, packet.data)) {
     flush();

@@ -18,6 +18,14 @@ bool plausible(const record_header& x) {
          && x.nanoseconds < 1'000'000'000 && x.original_length > 0;
 }
 
+void record_header::move_time(std::int64_t by_ns) {
+  // Stamps are below 2^62 ns, so that only a sum of two such could overflow.
+  constexpr unix_ns last = (unix_ns{1} << 32) * 1'000'000'000 - 1;
+  const auto by = std::clamp(by_ns, -last, last);
+  const auto moved = std::clamp(time() + by, unix_ns{0}, last);
+  *this = of(moved, captured_length, original_length);
+}
+
 packet_batch packet_batch::prefix(std::uint32_t n) const {
   if (n >= packets_)
     return *this;

@@ -43,6 +43,9 @@ struct record_header {
   unix_ns time() const {
     return static_cast<unix_ns>(seconds) * 1'000'000'000 + nanoseconds;
   }
+
+  /// Moves the stamp; it stays within what 32 bits of seconds can say.
+  void move_time(std::int64_t by_ns);
 };
 
 /// Largest captured length of a record: what libpcap reads at most

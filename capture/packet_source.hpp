@@ -40,6 +40,9 @@ struct source_options {
   std::uint64_t packet_limit = std::numeric_limits<std::uint64_t>::max();
   /// Packets stamped later than this are not delivered.
   unix_ns not_after = std::numeric_limits<unix_ns>::max();
+  /// Added to the stamp of each packet that is delivered, for the host's clock
+  /// is wrong by that; `not_after` is a stamp without it.
+  std::int64_t stamp_correction_ns = 0;
 };
 
 /// Counts of one source since it opened. `nullopt` means that the platform

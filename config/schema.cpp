@@ -127,6 +127,7 @@ void visit(schema_visitor& v, fleet_settings& x) {
   v.flag("behind_wall", x.behind_wall);
   count(v, "max_nodes", x.max_nodes, 1, 100000);
   duration(v, "lost_after", x.lost_after, 2 * second, 10 * minute);
+  v.flag("correct_clocks", x.correct_clocks);
   v.text("certificate", x.certificate, {max_path_bytes});
   v.text("key", x.key, {max_path_bytes});
   v.text("authority", x.authority, {max_path_bytes});

@@ -195,6 +195,8 @@ struct fleet_settings {
   std::uint32_t max_nodes = 1024; ///< That a collector knows; 1..100000.
   /// A node that is silent for so long is lost; 2 s..10 min.
   std::chrono::milliseconds lost_after{15000};
+  /// Of a collector: edges stamp their packets by its clock.
+  bool correct_clocks = false;
   // PEM files, absolute paths, by which an edge proves its name; or empty.
   std::string certificate; ///< Of an edge; goes with `key`.
   std::string key;

@@ -27,9 +27,17 @@ constexpr double first_inexact = 9007199254740992.0;
 constexpr std::array<std::string_view, 6> known_fields{
   "type", "system", "time_limit", "packet_limit", "filter_v1", "offset_time"};
 
-/// Fields that mean something for `type: full` alone.
-constexpr std::array<std::string_view, 4> full_fields{
-  "byte_limit", "colo_name", "colo", "destination_conf"};
+/// Fields that mean something for `type: full` alone; so do those of a colo
+/// where there are no nodes to choose from.
+constexpr std::array<std::string_view, 2> full_fields{"byte_limit",
+                                                      "destination_conf"};
+
+/// Two names of one field, the first of which is the documented one.
+constexpr std::array<std::string_view, 2> colo_fields{"colo_name", "colo"};
+
+/// What names of nodes and of places are made of.
+constexpr std::string_view name_characters
+  = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 
 constexpr std::array<std::string_view, 5> filter_members{
   "source_address", "destination_address", "source_port", "destination_port",
@@ -85,6 +93,8 @@ public:
     if (!read_type(body))
       return;
     read_system(body);
+    if (limits_.choose_nodes)
+      read_colo(body);
     read_limit(body, "time_limit", {1, limits_.max_time_limit_s}, "seconds",
                result_.spec.time_limit_s);
     read_limit(body, "packet_limit", {1, limits_.max_packet_limit}, "packets",
@@ -163,6 +173,35 @@ private:
                  "system " + quoted(*value) + " is not configured; it must be "
                    + rule);
     result_.spec.system = name;
+  }
+
+  void read_colo(const json& body) {
+    const auto rule = "a string, the name of a node or of a colo: 1 to "
+                      + std::to_string(max_node_name_bytes)
+                      + " letters, digits, '.', '_' and '-'";
+    for (const auto& field : colo_fields) {
+      const std::string name{field};
+      const auto i = body.find(name);
+      if (i == body.end())
+        continue;
+      const auto pointer = append_pointer("", name);
+      if (!i->is_string()) {
+        wrong_type(name, pointer, *i, rule);
+        continue;
+      }
+      const auto& text = i->get_ref<const std::string&>();
+      auto& chosen = result_.spec.colo_name;
+      if (text.empty() || text.size() > max_node_name_bytes
+          || text.find_first_not_of(name_characters) != std::string::npos)
+        add(code::bad_value, pointer,
+            name + " is " + quoted(*i) + "; it must be " + rule);
+      else if (!chosen.empty() && chosen != text)
+        add(code::bad_value, pointer,
+            name + " is " + quoted(*i)
+              + "; it must be what colo_name is, or absent");
+      else
+        chosen = text;
+    }
   }
 
   void read_limit(const json& body, const char* name, bounds range,
@@ -273,9 +312,10 @@ private:
                                     append_pointer(base, cut(name))});
     };
     for (const auto& [name, value] : body.items()) {
-      if (contains(full_fields, name))
+      const auto colo = contains(colo_fields, name);
+      if (contains(full_fields, name) || (colo && !limits_.choose_nodes))
         ignore("", name, "it has no meaning for type \"simple\"");
-      else if (!contains(known_fields, name))
+      else if (!colo && !contains(known_fields, name))
         ignore("", name, "the field is unknown");
     }
     const auto filter = body.find("filter_v1");

@@ -19,6 +19,8 @@ struct create_limits {
   std::vector<std::string> systems; ///< Names that are configured.
   std::uint32_t max_time_limit_s = 300;
   std::uint32_t max_packet_limit = 10000;
+  /// Whether there are nodes to choose from; else `colo_name` has no meaning.
+  bool choose_nodes = false;
 };
 
 /// A valid create request.

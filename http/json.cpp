@@ -157,7 +157,8 @@ void write(writer& to, const interface_report& x) {
     .add("packets_sampled_out", x.packets_sampled_out)
     .add("dropped_by_kernel", x.dropped_by_kernel)
     .add("dropped_by_interface", x.dropped_by_interface)
-    .add("dropped_by_us", x.dropped_by_us);
+    .add("dropped_by_us", x.dropped_by_us)
+    .add("clock_correction_ns", x.clock_correction_ns);
   add_text(to, "error", x.error);
   to.end_object();
 }
@@ -175,13 +176,20 @@ std::uint64_t packets_remaining(const job_record& x) {
   return limit - x.packets_captured;
 }
 
+/// Absent where the client chose none, for then the field is none of the API's.
+void write_colo(writer& to, const job_spec& x) {
+  if (!x.colo_name.empty())
+    to.add("colo_name", x.colo_name);
+}
+
 void write(writer& to, const job_record& x, const char* name = nullptr) {
   to.begin_object(name)
     .add("id", x.id)
     .add("submitted", rfc3339(x.submitted))
     .add("type", x.spec.type)
-    .add("system", x.spec.system)
-    .add("status", api_status(x.phase));
+    .add("system", x.spec.system);
+  write_colo(to, x.spec);
+  to.add("status", api_status(x.phase));
   write(to, x.spec.filter, "filter_v1");
   to.add("time_limit", std::uint64_t{x.spec.time_limit_s})
     .add("packet_limit", std::uint64_t{x.spec.packet_limit})
@@ -328,6 +336,7 @@ response validated_response(const job_spec& spec,
   writer text;
   text.begin_object();
   text.begin_object("result").add("type", spec.type).add("system", spec.system);
+  write_colo(text, spec);
   write(text, spec.filter, "filter_v1");
   text.add("time_limit", std::uint64_t{spec.time_limit_s})
     .add("packet_limit", std::uint64_t{spec.packet_limit})

@@ -31,10 +31,10 @@ public:
 
   void set(const api_rules& from) {
     std::atomic_store(
-      &rules_,
-      std::make_shared<const request_rules>(request_rules{
-        authenticator{from.credentials},
-        {from.systems, from.max_time_limit_s, from.max_packet_limit}}));
+      &rules_, std::make_shared<const request_rules>(
+                 request_rules{authenticator{from.credentials},
+                               {from.systems, from.max_time_limit_s,
+                                from.max_packet_limit, from.choose_nodes}}));
   }
 
 private:

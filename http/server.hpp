@@ -32,6 +32,7 @@ struct api_rules {
   std::vector<std::string> systems; ///< Names that a request may give.
   std::uint32_t max_time_limit_s = 300;
   std::uint32_t max_packet_limit = 10000;
+  bool choose_nodes = false; ///< There are nodes to choose from.
   throttle_limits auth;
 };
 

@@ -1,6 +1,7 @@
 #include "config/daemon/options.hpp"
 
 #include "actors/log_event.hpp"
+#include "actors/version.hpp"
 
 #include <unistd.h>
 
@@ -83,7 +84,7 @@ node_hello to_node_hello(const config::settings& from) {
   to.name = node_name(from);
   to.colo = from.node.colo;
   to.labels = from.node.labels;
-  to.version = EDGECAP_VERSION;
+  to.version = program_version;
   return to;
 }
 
@@ -136,6 +137,7 @@ engine_options to_engine_options(const config::settings& from,
     to.registry.systems.insert(system.name);
   to.registry.make_id = random_job_id;
   to.registry.job.credit_bytes = from.capture.credit_bytes;
+  to.registry.job.correct_clocks = from.fleet.correct_clocks;
   to.registry.job.wall_clock = wall_clock;
   // What is left of the grace period is for sealing.
   to.registry.job.drain_timeout = from.shutdown.grace_period * 4 / 5;
@@ -182,6 +184,7 @@ http::api_rules to_api_rules(const config::settings& from) {
     to.systems.push_back(system.name);
   to.max_time_limit_s = from.limits.time_limit_s;
   to.max_packet_limit = from.limits.packet_limit;
+  to.choose_nodes = from.is == config::role::collector;
   to.auth.max_failures = from.auth.max_failures;
   to.auth.window = std::chrono::seconds{from.auth.window_s};
   to.auth.max_block = std::chrono::seconds{from.auth.max_block_s};
@@ -194,7 +197,7 @@ http::api_options to_api_options(const config::settings& from) {
   static_cast<http::api_rules&>(to) = to_api_rules(from);
   to.answer_timeout = from.http.answer_timeout;
   to.stream_buffer_bytes = from.http.stream_buffer_bytes;
-  to.version = EDGECAP_VERSION;
+  to.version = program_version;
   return to;
 }
 

@@ -152,7 +152,7 @@ protected:
       eth.link = capture::link_type::ethernet;
       x.interfaces.push_back(eth);
     }
-    self->send(aut, atom::progress_v, x);
+    self->send(aut, atom::progress_v, x, std::uint32_t{0});
     run();
   }
 

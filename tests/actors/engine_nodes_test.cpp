@@ -22,6 +22,8 @@ protected:
     scripted_host host;
     node_actor node;
     std::int64_t ahead = 0; ///< What its clock shows more.
+    std::string colo;
+    std::uint32_t protocol = node_protocol;
   };
 
   void TearDown() override {
@@ -31,15 +33,15 @@ protected:
   }
 
   void start(edge& x, const std::string& name,
-             const std::string& system = "lab") {
+             const std::string& system = "lab",
+             const std::vector<std::string>& interfaces = {"eth0"}) {
     x.name = name;
     node_options options;
     options.name = name;
-    options.systems[system] = {{"eth0", 1, 160, false}};
+    options.systems[system] = {{"*", 1, 160, false}};
     options.open_source = x.host.factory();
-    options.list_interfaces = [] {
-      return capture::expected<std::vector<std::string>>{
-        std::vector<std::string>{"eth0"}};
+    options.list_interfaces = [interfaces] {
+      return capture::expected<std::vector<std::string>>{interfaces};
     };
     options.wall_clock = [this, &x] { return now() + x.ahead; };
     x.node = spawn(node, options);
@@ -50,6 +52,8 @@ protected:
       start_engine();
     node_hello said;
     said.name = x.name;
+    said.colo = x.colo;
+    said.protocol = x.protocol;
     EXPECT_TRUE(
       ask<node_welcome>(fleet, atom::hello_v, said, node_proof{}, x.node));
     run();
@@ -104,6 +108,35 @@ TEST_F(EngineNodes, CapturesOnEveryNode) {
   EXPECT_EQ(line_of(record, "edge-1")->packets_captured, 3u);
   EXPECT_EQ(line_of(record, "edge-2")->packets_captured, 5u);
   EXPECT_EQ(disk->packets(job.id), 10u);
+}
+
+TEST_F(EngineNodes, CapturesOnTheNodesThatTheClientChose) {
+  start(one, "edge-1");
+  start(two, "edge-2");
+  one.colo = "ams01";
+  dial(one);
+  auto wanted = spec(10);
+  for (const auto* name : {"ams01", "edge-1"}) {
+    wanted.colo_name = name;
+    const auto job = create(wanted);
+    dial(two); // neither does one that joins later
+    const auto record = get(job.id);
+    EXPECT_EQ(record.spec.colo_name, name);
+    ASSERT_EQ(record.interfaces.size(), 1u);
+    EXPECT_EQ(record.interfaces[0].node, "edge-1");
+  }
+}
+
+TEST_F(EngineNodes, FailsIfNoNodeIsTheChosenOne) {
+  start(one, "edge-1");
+  dial(one);
+  auto wanted = spec(10);
+  wanted.colo_name = "fra01";
+  const auto record = get(create(wanted).id);
+  EXPECT_EQ(record.phase, job_phase::failed);
+  EXPECT_EQ(record.reason, end_reason::node_lost);
+  EXPECT_EQ(record.error_message, "no node can capture: no node that is "
+                                  "connected is or stands in fra01");
 }
 
 TEST_F(EngineNodes, LeavesOutANodeWithoutTheSystem) {
@@ -256,6 +289,72 @@ TEST_F(EngineNodes, TellsANodeItsLastMomentByItsOwnClock) {
             job.submitted + 60'000'000'000 + one.ahead);
   EXPECT_EQ(host.on("eth0").options().not_after,
             job.submitted + 60'000'000'000);
+}
+
+TEST_F(EngineNodes, LeavesStampsAloneUnlessAsked) {
+  start(one, "edge-1");
+  one.ahead = 3'600'000'000'000;
+  dial(one);
+  const auto job = create(spec(10, 60));
+  EXPECT_EQ(one.host.on("eth0").options().stamp_correction_ns, 0);
+  EXPECT_EQ(line_of(get(job.id), "edge-1")->clock_correction_ns, 0);
+}
+
+TEST_F(EngineNodes, HasANodeStampByTheCollectorsClock) {
+  registry_opts.job.correct_clocks = true;
+  start(one, "edge-1");
+  start(two, "edge-2");
+  one.ahead = 3'600'000'000'000;
+  two.ahead = -5'000'000'000;
+  dial(one);
+  dial(two);
+  const auto job = create(spec(10, 60));
+  EXPECT_EQ(one.host.on("eth0").options().stamp_correction_ns, -one.ahead);
+  EXPECT_EQ(two.host.on("eth0").options().stamp_correction_ns, -two.ahead);
+  EXPECT_EQ(host.on("eth0").options().stamp_correction_ns, 0);
+  const auto record = get(job.id);
+  EXPECT_EQ(line_of(record, "edge-1")->clock_correction_ns, -one.ahead);
+  EXPECT_EQ(line_of(record, "edge-2")->clock_correction_ns, -two.ahead);
+  EXPECT_EQ(one.host.on("eth0").options().not_after,
+            job.submitted + 60'000'000'000 + one.ahead)
+    << "the kernel's stamp";
+}
+
+TEST_F(EngineNodes, AsksNoOldNodeToCorrectItsClock) {
+  registry_opts.job.correct_clocks = true;
+  start(one, "edge-1");
+  one.ahead = 3'600'000'000'000;
+  one.protocol = correcting_node_protocol - 1;
+  dial(one);
+  const auto job = create(spec(10, 60));
+  EXPECT_EQ(one.host.on("eth0").options().stamp_correction_ns, 0);
+  EXPECT_EQ(line_of(get(job.id), "edge-1")->clock_correction_ns, 0);
+  one.host.on("eth0").deliver_packets(10);
+  run();
+  EXPECT_EQ(get(job.id).reason, end_reason::packet_limit);
+}
+
+TEST_F(EngineNodes, TellsOfThousandsOfInterfaces) {
+  constexpr std::size_t many = 1500;
+  std::vector<std::string> present;
+  for (std::size_t i = 0; i < many; ++i)
+    present.push_back("if" + std::to_string(i));
+  start_collector();
+  start(one, "edge-1", "lab", present);
+  dial(one);
+  const auto job = create(spec(100'000, 60));
+  settle();
+  auto record = get(job.id);
+  ASSERT_EQ(record.interfaces.size(), many);
+  for (const auto& x : record.interfaces)
+    ASSERT_EQ(x.phase, sampler_phase::capturing) << x.interface;
+  for (const auto& interface : present)
+    one.host.on(interface).deliver_packets(1);
+  run();
+  ASSERT_TRUE(stop(job.id));
+  record = get(job.id);
+  EXPECT_EQ(record.packets_captured, many);
+  EXPECT_EQ(disk->packets(job.id), many);
 }
 
 TEST_F(EngineNodes, GivesANodeUpThatSendsNonsense) {

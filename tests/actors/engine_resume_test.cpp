@@ -13,6 +13,7 @@ namespace edgecap::test {
 using namespace std::chrono_literals;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::SizeIs;
 
 class EngineResumes : public engine_on_disk {
@@ -57,6 +58,22 @@ TEST_F(EngineResumes, CapturesOnWhereACrashInterruptedIt) {
   EXPECT_EQ(file.packets, 10u);
   EXPECT_EQ(file.captured_bytes, record.bytes_captured);
   EXPECT_TRUE(file.ordered);
+}
+
+TEST_F(EngineResumes, WaitsForNoNodeWhoseNameIsNotKnown) {
+  const auto job = create(spec(100, 60));
+  // A run whose name the crash has taken.
+  ASSERT_TRUE(ask<caf::ok_atom>(storage, atom::append_v, job.id,
+                                std::uint32_t{2}, make_batch(3)));
+  crash();
+  for (const auto* name : {"eth0", "eth1"})
+    host.refuse(name, {capture::capture_errc::interface_down, "is down"});
+  start_engine();
+  const auto record = get(job.id);
+  EXPECT_EQ(record.reason, end_reason::interface_lost);
+  EXPECT_THAT(record.error_message, HasSubstr("no interface is left"));
+  EXPECT_THAT(record.error_message, Not(HasSubstr("node  was lost")));
+  EXPECT_EQ(record.packets_captured, 3u);
 }
 
 TEST_F(EngineResumes, TellsTheInterfacesOfEachLifeApart) {
@@ -294,7 +311,7 @@ TEST_F(EngineResumes, KeepsAStopOverALateNoteOfTheJob) {
     = ask_later(registry, atom::stop_v, std::string{account}, job.id);
   ASSERT_TRUE(deliver_to(registry));
   ASSERT_TRUE(deliver_to(storage));
-  self->send(storage, atom::progress_v, before);
+  self->send(storage, atom::progress_v, before, std::uint32_t{0});
   run();
   ASSERT_TRUE(receive_answer<job_record>(stopping));
   crash_and_restart();

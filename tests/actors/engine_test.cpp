@@ -72,7 +72,7 @@ TEST_F(Engine, RunsAJobInThisSequenceOfMessages) {
   expect<atom::survey, std::string>(job, local);
   expect<specs>(local, job);
   expect<atom::progress, job_record>(job, registry);
-  expect<atom::progress, job_record>(job, storage);
+  expect<atom::progress, job_record, std::uint32_t>(job, storage);
   expect<atom::sample, sampler_spec, batch_sink_actor>(job, local);
   const auto answer = expect<sampler_actor>(local, job);
   ASSERT_TRUE(answer);
@@ -83,7 +83,7 @@ TEST_F(Engine, RunsAJobInThisSequenceOfMessages) {
   expect<atom::opened, capture::link_type>(any, sampler);
   expect<atom::opened, std::uint32_t, capture::link_type>(sampler, job);
   expect<atom::progress, job_record>(job, registry);
-  expect<atom::progress, job_record>(job, storage);
+  expect<atom::progress, job_record, std::uint32_t>(job, storage);
   host.on("eth0").deliver_packets(3);
   expect<atom::batch, packet_batch>(any, sampler);
   expect<atom::batch, std::uint32_t, packet_batch>(sampler, job);

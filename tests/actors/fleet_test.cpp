@@ -35,6 +35,8 @@ node_actor::behavior_type fake_node(node_actor::pointer self,
     },
     [](atom::sample, const sampler_spec&, const batch_sink_actor&)
       -> caf::result<sampler_actor> { return caf::sec::invalid_argument; },
+    [](atom::sample, const sampler_spec&, std::int64_t, const batch_sink_actor&)
+      -> caf::result<sampler_actor> { return caf::sec::invalid_argument; },
     [](atom::shutdown) { return caf::ok_atom_v; },
   };
 }

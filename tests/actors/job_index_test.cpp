@@ -277,6 +277,34 @@ TEST_F(JobIndexTest, UpdatesWhatMayChangeAndReplacesTheInterfaces) {
   }
 }
 
+TEST_F(JobIndexTest, NotesSomeOfTheInterfaces) {
+  auto record = make_record(1);
+  record.interfaces.resize(3);
+  for (std::size_t i = 0; i < 3; ++i)
+    record.interfaces[i].interface = "eth" + std::to_string(i);
+  insert(record);
+  auto news = record;
+  news.phase = job_phase::capturing;
+  news.interfaces = {record.interfaces[2], record.interfaces[2]};
+  news.interfaces[0].link = capture::link_type::raw;
+  news.interfaces[0].clock_correction_ns = -7;
+  news.interfaces[1].interface = "eth3";
+  ASSERT_TRUE(index->note(news, 2));
+  open();
+  const auto found = index->find(record.id);
+  ASSERT_TRUE(found && *found);
+  EXPECT_EQ((*found)->phase, job_phase::capturing);
+  const auto& got = (*found)->interfaces;
+  ASSERT_EQ(got.size(), 4u);
+  EXPECT_EQ(got[1].interface, "eth1");
+  EXPECT_EQ(got[1].link, record.interfaces[1].link);
+  EXPECT_EQ(got[2].interface, "eth2");
+  EXPECT_EQ(got[2].link, capture::link_type::raw);
+  EXPECT_EQ(got[2].clock_correction_ns, -7);
+  EXPECT_EQ(got[3].interface, "eth3");
+  EXPECT_FALSE(index->note(make_record(9), 0));
+}
+
 TEST_F(JobIndexTest, UpdatesNoUnknownJob) {
   const auto done = index->update(make_record(1), durability::host);
   ASSERT_FALSE(done);
@@ -527,6 +555,8 @@ TEST_F(JobIndexTest, CountsTheJobsOfAnOlderSchema) {
             "DROP TRIGGER jobs_removed_from_slot; "
             "DROP TRIGGER jobs_changed_in_slot; DROP TABLE slots; "
             "DROP INDEX jobs_with_files; "
+            "ALTER TABLE jobs DROP COLUMN colo_name; "
+            "ALTER TABLE interfaces DROP COLUMN clock_correction_ns; "
             "PRAGMA user_version = 2");
   }
   open();
@@ -966,6 +996,9 @@ TEST_F(JobIndexTest, BringsAnIndexOfVersionFourUpToDate) {
   auto running = (*page)->jobs.at(0);
   EXPECT_EQ(running.id, "c9725cda7c050866d8a254bd633cdbb9");
   EXPECT_EQ(running.interruptions.size(), 1u);
+  EXPECT_EQ(running.spec.colo_name, "") << "all nodes";
+  for (const auto& x : running.interfaces)
+    EXPECT_EQ(x.clock_correction_ns, 0);
   EXPECT_EQ(index->collects_since(0)->size(), 1u);
   EXPECT_EQ(index->oldest_savefiles(5)->size(), 1u);
   running.phase = job_phase::failed;

@@ -30,7 +30,7 @@ protected:
 TEST_F(Messages, KeepEveryFieldOfARecord) {
   job_record record;
   record.id = "0123456789abcdef0123456789abcdef";
-  record.spec = {"account", "simple", "lab", 60, 5000, {}};
+  record.spec = {"account", "simple", "lab", "ams01", 60, 5000, {}};
   record.spec.filter.source_address = "192.0.2.1";
   record.spec.filter.destination_port = 0;
   record.phase = job_phase::draining;
@@ -55,6 +55,7 @@ TEST_F(Messages, KeepEveryFieldOfARecord) {
   const auto copy = round_trip(record);
   EXPECT_EQ(copy.id, record.id);
   EXPECT_EQ(copy.spec.filter, record.spec.filter);
+  EXPECT_EQ(copy.spec.colo_name, "ams01");
   EXPECT_EQ(copy.spec.packet_limit, 5000u);
   EXPECT_EQ(copy.phase, record.phase);
   EXPECT_EQ(copy.reason, record.reason);

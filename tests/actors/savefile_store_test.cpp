@@ -259,7 +259,7 @@ TEST_F(SavefileStoreTest, RefusesWhatIsNoJobOrRun) {
   EXPECT_FALSE(store->remove_savefile("../lock", savefile_format::pcap));
   const auto done = store->append(id, max_runs_per_job, make_batch(1));
   ASSERT_FALSE(done);
-  EXPECT_THAT(done.error().message, HasSubstr("at most 1024 runs"));
+  EXPECT_THAT(done.error().message, HasSubstr("at most 8192 runs"));
   EXPECT_TRUE(fs::exists(root() / "jobs"));
 }
 

@@ -165,7 +165,7 @@ protected:
     record.phase = job_phase::capturing;
     record.started = now();
     record.interfaces = {make_interface("eth0"), make_interface("eth1")};
-    self->send(aut, atom::progress_v, record);
+    self->send(aut, atom::progress_v, record, std::uint32_t{0});
     for (const unix_ns time : {10, 20, 30})
       EXPECT_TRUE(append(record, 0, make_batch(1, time)));
     for (const unix_ns time : {15, 25})
@@ -918,7 +918,7 @@ TEST_P(CrashTest, KeepsTheOnlyRun) {
   insert(single);
   single.phase = job_phase::capturing;
   single.interfaces = {make_interface("eth0")};
-  self->send(aut, atom::progress_v, single);
+  self->send(aut, atom::progress_v, single, std::uint32_t{0});
   for (const unix_ns time : {10, 20, 30})
     ASSERT_TRUE(append(single, 0, make_batch(1, time)));
   single.reason = end_reason::packet_limit;

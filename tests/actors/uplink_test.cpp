@@ -16,6 +16,7 @@ struct far_side {
   bool reachable = true;
   bool refuses = false;
   bool other_program = false;
+  std::uint32_t protocol = node_protocol; ///< The newest that it understands.
   reception_actor collector;
   int dials = 0;
   int challenges = 0;
@@ -34,9 +35,9 @@ reception_actor::behavior_type fake_collector(reception_actor::pointer,
         const node_actor&) -> caf::result<node_welcome> {
       st->heard.push_back(said);
       st->proof = proof;
-      if (st->refuses)
+      if (st->refuses || said.protocol > st->protocol)
         return make_error(errc::node_refused, "refused");
-      return node_welcome{node_protocol, "9"};
+      return node_welcome{said.protocol, "9"};
     },
   };
 }
@@ -154,15 +155,43 @@ TEST_F(Uplink, DialsAgainWhenTheCollectorIsLost) {
 }
 
 TEST_F(Uplink, DialsAgainWhenItIsRefused) {
+  // Once in each protocol that it speaks.
+  const std::size_t each = node_protocol - oldest_node_protocol + 1;
   start_collector();
   net->refuses = true;
   start();
+  EXPECT_EQ(net->heard.size(), each);
   advance(1500ms);
-  EXPECT_EQ(net->heard.size(), 2u);
+  EXPECT_EQ(net->heard.size(), 2 * each);
+  EXPECT_EQ(net->heard.back().protocol, oldest_node_protocol);
   net->refuses = false;
   advance(3s);
-  EXPECT_EQ(net->heard.size(), 3u);
+  EXPECT_EQ(net->heard.size(), 2 * each + 1);
   EXPECT_EQ(log.events("collector-connected").size(), 1u);
+}
+
+TEST_F(Uplink, SpeaksTheProtocolOfAnOlderCollector) {
+  options.prove = [](const std::string& challenge) {
+    return node_proof{"certificate", challenge};
+  };
+  start_collector();
+  net->protocol = node_protocol - 1;
+  start();
+  ASSERT_EQ(net->heard.size(), 2u);
+  EXPECT_EQ(net->heard[0].protocol, node_protocol);
+  EXPECT_EQ(net->heard[1].protocol, node_protocol - 1);
+  EXPECT_EQ(net->challenges, 2) << "each is good for once";
+  EXPECT_EQ(net->dials, 1);
+  EXPECT_EQ(log.events("collector-connected").size(), 1u);
+  EXPECT_TRUE(log.events("collector-not-connected").empty());
+  // The next one may be newer.
+  self->send_exit(net->collector, caf::exit_reason::remote_link_unreachable);
+  run();
+  net->protocol = node_protocol;
+  start_collector();
+  advance(1500ms);
+  ASSERT_EQ(net->heard.size(), 3u);
+  EXPECT_EQ(net->heard[2].protocol, node_protocol);
 }
 
 TEST_F(Uplink, SaysNothingToWhatIsNoCollector) {

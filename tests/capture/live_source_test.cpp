@@ -1,6 +1,7 @@
 #include "capture/live_source.hpp"
 #include "tests/support/fairness.hpp"
 #include "tests/support/live_fixture.hpp"
+#include "tests/support/steady_traffic.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -483,6 +484,23 @@ TEST_P(LiveSource, DeliversNothingThatIsStampedTooLate) {
   EXPECT_EQ(end.counters.packets_matched, 100u);
   EXPECT_EQ(end.counters.dropped_by_us, 0u);
   EXPECT_TRUE(x.heard->now().records.empty());
+}
+
+TEST_P(LiveSource, CorrectsTheStampsOfAWrongClock) {
+  constexpr std::int64_t hour_ns = 3'600'000'000'000;
+  auto options = on("vb");
+  // A stamp as the kernel gives it is still in time.
+  options.not_after = test::unix_now() + hour_ns / 2;
+  options.stamp_correction_ns = hour_ns;
+  auto x = open(options);
+  const auto before = test::unix_now();
+  send(100);
+  const auto after = test::unix_now();
+  stop(x);
+  const auto records = x.heard->now().records;
+  ASSERT_EQ(records.size(), 100u);
+  EXPECT_GE(records.front().time, before + hour_ns);
+  EXPECT_LE(records.back().time, after + hour_ns);
 }
 
 // -- credit -------------------------------------------------------------------

@@ -96,6 +96,26 @@ TEST(PacketBatch, KeepsNanoseconds) {
   EXPECT_EQ(packets_of(batch)[0].time, time);
 }
 
+TEST(PacketBatch, MovesStampsWithinWhatASavefileCanSay) {
+  constexpr unix_ns s = 1'000'000'000;
+  constexpr unix_ns last = (unix_ns{1} << 32) * s - 1;
+  const auto moved = [](unix_ns time, std::int64_t by) {
+    auto x = record_header::of(time, 60, 90);
+    x.move_time(by);
+    EXPECT_EQ(x.captured_length, 60u);
+    EXPECT_EQ(x.original_length, 90u);
+    EXPECT_LT(x.nanoseconds, 1'000'000'000u);
+    return x.time();
+  };
+  EXPECT_EQ(moved(5 * s + 1, 0), 5 * s + 1);
+  EXPECT_EQ(moved(5 * s + 1, -2), 5 * s - 1);
+  EXPECT_EQ(moved(5 * s - 1, s + 2), 6 * s + 1);
+  EXPECT_EQ(moved(5, -6), 0);
+  EXPECT_EQ(moved(last, 1), last);
+  EXPECT_EQ(moved(last, std::numeric_limits<std::int64_t>::max()), last);
+  EXPECT_EQ(moved(last, std::numeric_limits<std::int64_t>::min()), 0);
+}
+
 TEST(PacketBatch, NeverExceedsItsCapacity) {
   batch_builder builder{link_type::ethernet, 2 * 16 + 100};
   EXPECT_TRUE(append(builder, packet_of(50, 1)));

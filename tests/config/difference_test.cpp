@@ -100,6 +100,7 @@ const std::map<std::string, std::string> other_values{
   {"fleet.behind_wall", "true"},
   {"fleet.max_nodes", "1025"},
   {"fleet.lost_after", "16s"},
+  {"fleet.correct_clocks", "true"},
   {"fleet.certificate", "/etc/b.crt"},
   {"fleet.key", "/etc/b.key"},
   {"fleet.authority", "/etc/b-ca.crt"},

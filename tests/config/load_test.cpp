@@ -54,7 +54,7 @@ listen: {address: "::1", port: 0, behind_proxy: true, trusted_proxies: [127.0.0.
 role: collector
 node: {name: edge-1.example, colo: ams01, labels: [rack=7, "owner=net work"]}
 fleet: {address: "::1", port: 65535, behind_wall: true, max_nodes: 100000, lost_after: 10m,
-        certificate: /a, key: /b, authority: /c, revoked: /d}
+        correct_clocks: true, certificate: /a, key: /b, authority: /c, revoked: /d}
 capture: {ring: 1GiB, wake_interval: 500ms, batch_interval: 0ms, batch: 16MiB, credit: 1GiB, idle_time: 3s,
           spare_rings: 64, classifier: false, helper_threads: 64}
 limits:
@@ -109,6 +109,7 @@ log: {level: error, format: text}
   EXPECT_TRUE(x.fleet.behind_wall);
   EXPECT_EQ(x.fleet.max_nodes, 100000u);
   EXPECT_EQ(x.fleet.lost_after, 10min);
+  EXPECT_TRUE(x.fleet.correct_clocks);
   EXPECT_EQ(x.fleet.certificate, "/a");
   EXPECT_EQ(x.fleet.key, "/b");
   EXPECT_EQ(x.fleet.authority, "/c");

@@ -401,6 +401,57 @@ TEST(CreateRequestTest, NamesFieldsThatItIgnores) {
       api_message{at, "vlan" + unknown, "/filter_v1/vlan"}));
 }
 
+// -- nodes --------------------------------------------------------------------
+
+TEST(CreateRequestTest, ChoosesNodesWhereThereAreSome) {
+  auto fleet = limits;
+  fleet.choose_nodes = true;
+  const std::string longest(64, 'x');
+  for (const auto* field : {"colo_name", "colo"})
+    for (const auto& name : {std::string{"ams01"}, std::string{"edge-1.a_b"},
+                             std::string{"A"}, longest}) {
+      const auto result
+        = parse_create_request(with(field, '"' + name + '"'), fleet);
+      ASSERT_TRUE(result) << field << ' ' << name;
+      EXPECT_EQ(result->spec.colo_name, name);
+      EXPECT_TRUE(result->messages.empty());
+    }
+  EXPECT_EQ(parse_create_request(text_of(valid), fleet)->spec.colo_name, "");
+  EXPECT_EQ(accepted(with("colo_name", R"("ams01")")).spec.colo_name, "")
+    << "one node alone";
+}
+
+TEST(CreateRequestTest, RefusesNamesThatNoNodeCanHave) {
+  auto fleet = limits;
+  fleet.choose_nodes = true;
+  const bad_value bad[]{
+    {R"("")", code::bad_value},        {R"("a b")", code::bad_value},
+    {R"("a/b")", code::bad_value},     {R"("\u00e9")", code::bad_value},
+    {R"("a\u0000")", code::bad_value}, {"1", code::bad_type},
+    {"null", code::bad_type},          {"[]", code::bad_type},
+    {"true", code::bad_type}};
+  const auto fault = [&](const std::string& body) {
+    const auto result = parse_create_request(body, fleet);
+    EXPECT_FALSE(result) << body;
+    return result ? api_error{} : result.error().at(0);
+  };
+  for (const auto& x : bad) {
+    const auto error = fault(with("colo_name", x.value));
+    EXPECT_EQ(error.code, x.code) << x.value;
+    EXPECT_EQ(error.pointer, "/colo_name");
+    EXPECT_THAT(error.message, HasSubstr("1 to 64 letters, digits"));
+    EXPECT_EQ(fault(with("colo", x.value)).pointer, "/colo");
+  }
+  EXPECT_EQ(fault(with("colo_name", '"' + std::string(65, 'x') + '"')).code,
+            code::bad_value);
+  auto both = valid;
+  both["colo_name"] = R"("a")";
+  both["colo"] = R"("b")";
+  EXPECT_EQ(fault(text_of(both)).pointer, "/colo");
+  both["colo"] = R"("a")";
+  EXPECT_EQ(parse_create_request(text_of(both), fleet)->spec.colo_name, "a");
+}
+
 TEST(CreateRequestTest, BoundsWhatItSaysAboutIgnoredFields) {
   auto body = valid;
   for (auto i = 0; i < 1000; ++i)

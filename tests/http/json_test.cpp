@@ -187,6 +187,7 @@ TEST(CaptureResponseTest, TellsAllOfAFinishedJob) {
   known.dropped_by_kernel = 0;
   known.dropped_by_interface = 2;
   known.dropped_by_us = 1;
+  known.clock_correction_ns = -7;
   interface_report unknown;
   unknown.node = "node-1";
   unknown.interface = "eth1";
@@ -215,14 +216,15 @@ TEST(CaptureResponseTest, TellsAllOfAFinishedJob) {
       "link_type": "ETHERNET", "sampling_one_in": 10,
       "packets_matched": 80, "packets_captured": 7,
       "packets_sampled_out": 70, "dropped_by_kernel": 0,
-      "dropped_by_interface": 2, "dropped_by_us": 1, "error": null
+      "dropped_by_interface": 2, "dropped_by_us": 1,
+      "clock_correction_ns": -7, "error": null
     }, {
       "node": "node-1", "interface": "eth1", "state": "failed",
       "link_type": null, "sampling_one_in": 1,
       "packets_matched": null, "packets_captured": 0,
       "packets_sampled_out": null, "dropped_by_kernel": null,
       "dropped_by_interface": null, "dropped_by_us": null,
-      "error": "went down"
+      "clock_correction_ns": 0, "error": "went down"
     }],
     "interruptions": [{
       "from": "2026-01-01T12:00:00.005000Z", "to": "2026-01-01T12:00:01.000000Z"
@@ -230,6 +232,15 @@ TEST(CaptureResponseTest, TellsAllOfAFinishedJob) {
       "from": "2026-01-01T12:00:00.000000Z", "to": null
     }]
   })"));
+}
+
+TEST(CaptureResponseTest, TellsWhichNodesWereChosen) {
+  auto job = running_job();
+  EXPECT_FALSE(result_of(capture_response(job)).contains("colo_name"));
+  job.spec.colo_name = "ams01";
+  EXPECT_EQ(result_of(capture_response(job)).at("colo_name"), "ams01");
+  EXPECT_EQ(result_of(validated_response(job.spec, {})).at("colo_name"),
+            "ams01");
 }
 
 TEST(CaptureResponseTest, CountsDownWhileTheJobRuns) {

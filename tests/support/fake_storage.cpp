@@ -65,7 +65,7 @@ storage_actor::behavior_type fake_storage(storage_actor::pointer self,
         return *record;
       return unknown(i->second);
     },
-    [](atom::progress, const job_record&) {
+    [](atom::progress, const job_record&, std::uint32_t) {
       // Matters after a crash only.
     },
     [st, find](atom::stop, const std::string& account,
