@@ -46,12 +46,13 @@ _ports = itertools.count(20000)
 running = []
 
 
-def program():
-    """Path of the daemon under test."""
-    path = os.environ.get("EDGECAPD")
-    assert path, "set EDGECAPD to the path of the daemon under test"
+def program(variable="EDGECAPD"):
+    """Path of the daemon under test, or of another one that it has to work
+    with."""
+    path = os.environ.get(variable)
+    assert path, f"set {variable} to the path of the daemon under test"
     path = os.path.abspath(path)
-    assert os.access(path, os.X_OK), f"EDGECAPD={path} is no program"
+    assert os.access(path, os.X_OK), f"{variable}={path} is no program"
     return path
 
 
@@ -163,6 +164,10 @@ class Daemon:
     starter = ()
     # Where the test finds its API.
     address = "127.0.0.1"
+    # Which program it is.
+    program_variable = "EDGECAPD"
+    # What its environment has besides.
+    more_environment = {}
 
     def __init__(self, work, config, descriptors=None):
         self.work = pathlib.Path(work)
@@ -202,11 +207,16 @@ class Daemon:
         """Starts, and does not wait."""
         with open(self.log_file, "ab") as log:
             self.process = subprocess.Popen(
-                [*self.starter, program(), "--config", str(self.config_file)],
+                [
+                    *self.starter,
+                    program(self.program_variable),
+                    "--config",
+                    str(self.config_file),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env=environment(),
+                env={**environment(), **self.more_environment},
                 preexec_fn=self._prepare,
             )
         running.append(self)

@@ -7,6 +7,7 @@ import shutil
 from harness.daemon import Daemon, configuration
 from harness.hosts import Bridge
 from harness.packets import ethernet, marked, udp_ipv4
+from harness.savefiles import read_pcap
 from harness.shipped import changed
 from harness.waiting import wait_until
 from harness.walls import (
@@ -23,6 +24,37 @@ API_PORT = 8787
 LOST_AFTER = "3s"
 LOST_TIMEOUT_S = 40.0
 BACK_TIMEOUT_S = 60.0
+
+
+def numbers_in(content):
+    """The numbers of the packets in a savefile, in its order."""
+    file = read_pcap(content)
+    times = [record.time_ns for record in file.records]
+    assert times == sorted(times)
+    return [
+        int.from_bytes(record.data[46:50], "big") for record in file.records
+    ]
+
+
+def lines_of(job, name):
+    """What a job says of its times on a node."""
+    return [line for line in job["interfaces"] if line["node"] == name]
+
+
+def begin(client, edges, port=5000, **fields):
+    """A job that captures on all of these."""
+    job = client.create(
+        filter_v1={"protocol": 17, "destination_port": port}, **fields
+    )
+
+    def everywhere():
+        lines = client.job(job["id"])["interfaces"]
+        return {x.host.name for x in edges} <= {
+            line["node"] for line in lines if line["state"] == "capturing"
+        }
+
+    wait_until(lambda: f"everywhere: {client.job(job['id'])}", everywhere, 20)
+    return job["id"]
 
 
 class RootEdgeWall(EdgeWall):
@@ -51,7 +83,7 @@ class NodeDaemon(Daemon):
 class CollectorDaemon(NodeDaemon):
     """The collector; its API is served on the bridge."""
 
-    def __init__(self, host, work, files):
+    def __init__(self, host, work, files, sections):
         config = configuration(
             pathlib.Path(work) / "captures",
             [],
@@ -68,6 +100,8 @@ class CollectorDaemon(NodeDaemon):
                 "revoked": str(files / "ca.crl"),
             },
         )
+        for name, section in sections.items():
+            config.setdefault(name, {}).update(section)
         config["role"] = "collector"
         config["systems"] = {"magic-transit": {}, "elsewhere": {}}
         super().__init__(host, work, config)
@@ -77,7 +111,10 @@ class CollectorDaemon(NodeDaemon):
 class EdgeDaemon(NodeDaemon):
     """An edge, ready when the collector has taken it."""
 
-    def __init__(self, host, work, files, **capture):
+    def __init__(self, host, work, files, snaplen=None, **capture):
+        interface = host.traffic.name
+        if snaplen:
+            interface = {"match": interface, "snaplen": snaplen}
         super().__init__(
             host,
             work,
@@ -94,7 +131,7 @@ class EdgeDaemon(NodeDaemon):
                     "key": str(files / "node.key"),
                 },
                 "systems": {
-                    "magic-transit": {"interfaces": [host.traffic.name]}
+                    "magic-transit": {"interfaces": [interface]}
                 },
                 "capture": {"wake_interval": "20ms", **capture},
             },
@@ -121,30 +158,40 @@ class EdgeDaemon(NodeDaemon):
             lambda: f"connected\n{self.log()}", ready, self.ready_timeout_s
         )
 
-    def send(self, numbers, port=5000):
-        """Has its interface receive a packet for each number."""
+    def send(self, numbers, port=5000, length=32):
+        """Has its interface receive a packet for each number, with so many
+        bytes of payload."""
         for number in numbers:
-            packet = udp_ipv4(marked(number), destination_port=port)
+            packet = udp_ipv4(marked(number, length), destination_port=port)
             self.host.traffic.send(ethernet(packet))
 
 
 class CapturingFleet:
-    """A collector and edges that capture."""
+    """A collector and edges that capture. `sections` extend the configuration
+    of the collector; the rest is for the edges."""
 
-    def __init__(self, edges):
+    def __init__(self, edges, snaplen=None, ring=None, **sections):
         self.work = public_directory()
         self.bridge = Bridge()
         authority = Authority(self.work)
         host = self.bridge.host("collector")
         files = authority.issue("collector", COLLECTOR)
         self.walls = [CollectorWall(host, self.work, files)]
-        self.collector = CollectorDaemon(host, self.work, files)
+        self.collector = CollectorDaemon(host, self.work, files, sections)
         self.edges = []
         for number in range(1, edges + 1):
             edge = self.bridge.host(f"edge-{number}")
             files = authority.issue("edge", edge.name)
             self.walls.append(RootEdgeWall(edge, self.work, files, host))
-            self.edges.append(EdgeDaemon(edge, self.work, files))
+            self.edges.append(
+                EdgeDaemon(
+                    edge,
+                    self.work,
+                    files,
+                    snaplen,
+                    **({"ring": ring} if ring else {}),
+                )
+            )
 
     def node(self, name):
         """What the API says of a node; None if it knows none."""

@@ -33,6 +33,10 @@ def _open_namespace():
     return os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 
+def _tc(arguments):
+    subprocess.run(["tc", "qdisc", *arguments.split()], check=True)
+
+
 class Bridge:
     """The network between hosts: 10.77.0.0/16. The test itself is at
     `address`, and may come from any address in `strangers`."""
@@ -83,7 +87,7 @@ class Host:
                         f.write("1")
             ip("link set lo up")
         self._port = network.new_name("port")
-        uplink = network.new_name("up")
+        self._uplink = uplink = network.new_name("up")
         ip(f"link add {self._port} type veth peer name {uplink}")
         ip(f"link set {self._port} master {bridge.name} up")
         self._take(uplink)
@@ -145,6 +149,37 @@ class Host:
             yield
         finally:
             ip(f"link set {self._port} up")
+
+    @contextlib.contextmanager
+    def slow(self, rate, burst="64kb"):
+        """What the host sends to the bridge is no faster than that."""
+        with self.inside():
+            _tc(f"add dev {self._uplink} root tbf rate {rate} burst {burst}"
+                " latency 50ms")
+        try:
+            yield
+        finally:
+            with self.inside():
+                _tc(f"del dev {self._uplink} root")
+
+    @contextlib.contextmanager
+    def lossy(self, percent):
+        """So many of the packets from and to the bridge are lost."""
+        rule = f"numgen random mod 100 < {percent} counter drop"
+        table = "".join(
+            f"chain {hook} {{\n type filter hook {hook} priority -400\n"
+            f" {interface} \"{self._uplink}\" {rule}\n}}\n"
+            for hook, interface in (("input", "iifname"), ("output", "oifname"))
+        )
+        done = self.run(
+            ["nft", "-f", "-"], input=f"table inet loss {{\n{table}}}\n".encode()
+        )
+        assert done.returncode == 0, done.stderr
+        try:
+            yield
+        finally:
+            done = self.run(["nft", "delete", "table", "inet", "loss"])
+            assert done.returncode == 0, done.stderr
 
     def start(self, command, log, user=None, descriptors=None):
         """Starts a process; all that it says goes to the file `log`."""

@@ -8,8 +8,14 @@ import signal
 import pytest
 import yaml
 
-from harness.fleets import BACK_TIMEOUT_S, LOST_TIMEOUT_S, CapturingFleet
-from harness.savefiles import read_pcap
+from harness.fleets import (
+    BACK_TIMEOUT_S,
+    LOST_TIMEOUT_S,
+    CapturingFleet,
+    begin,
+    lines_of,
+    numbers_in,
+)
 from harness.waiting import wait_until
 
 
@@ -30,37 +36,6 @@ def whole_again(fleet):
     yield
     for edge in fleet.edges:
         fleet.wait_node(edge.host.name, "connected", BACK_TIMEOUT_S)
-
-
-def numbers_in(content):
-    """The numbers of the packets in a savefile, in its order."""
-    file = read_pcap(content)
-    times = [record.time_ns for record in file.records]
-    assert times == sorted(times)
-    return [
-        int.from_bytes(record.data[46:50], "big") for record in file.records
-    ]
-
-
-def lines_of(job, name):
-    """What a job says of its times on a node."""
-    return [line for line in job["interfaces"] if line["node"] == name]
-
-
-def begin(client, edges, port=5000, **fields):
-    """A job that captures on all of these."""
-    job = client.create(
-        filter_v1={"protocol": 17, "destination_port": port}, **fields
-    )
-
-    def everywhere():
-        lines = client.job(job["id"])["interfaces"]
-        return {x.host.name for x in edges} <= {
-            line["node"] for line in lines if line["state"] == "capturing"
-        }
-
-    wait_until(lambda: f"everywhere: {client.job(job['id'])}", everywhere, 20)
-    return job["id"]
 
 
 def test_one_request_gives_one_file_of_all_nodes(fleet, client):
@@ -104,6 +79,40 @@ def test_a_node_without_the_system_takes_no_part(client):
     assert job["status"] == "failed"
     assert job["end_reason"] == "node_lost"
     assert "has no system elsewhere" in job["error_message"]
+
+
+def test_a_client_chooses_nodes(fleet, client):
+    chosen = fleet.edges[1]
+    job = client.create(colo_name=chosen.host.name)
+    assert job["colo_name"] == chosen.host.name
+    client.wait_capturing(job["id"])
+    client.stop(job["id"])
+    job = client.wait_success(job["id"])
+    assert [x["node"] for x in job["interfaces"]] == [chosen.host.name]
+    # A colo is all of its nodes.
+    job_id = begin(client, fleet.edges, colo="lab")
+    assert client.job(job_id)["colo_name"] == "lab"
+    client.stop(job_id)
+    client.wait_success(job_id)
+    job = client.wait_terminal(client.create(colo_name="nowhere")["id"])
+    assert job["end_reason"] == "node_lost"
+    assert "is or stands in nowhere" in job["error_message"]
+    refused = client.try_create(colo_name="no where")
+    assert (refused.status, refused.pointers) == (400, {"/colo_name": 20104})
+
+
+def test_a_lossy_network_costs_no_packet(fleet, client):
+    node = fleet.edges[2]
+    with node.host.lossy(percent=5):
+        job_id = begin(client, fleet.edges)
+        for i in range(10):
+            node.send(range(i * 100, i * 100 + 100))
+            client.wait_captured(job_id, i * 100 + 100, timeout_s=60)
+        client.stop(job_id)
+        job = client.wait_success(job_id, timeout_s=60)
+    (line,) = lines_of(job, node.host.name)
+    assert line["error"] is None
+    assert numbers_in(client.download(job_id)) == [*range(1000)]
 
 
 def test_nodes_are_shown(fleet):
