@@ -3,6 +3,7 @@
 #include "actors/actor_support.hpp"
 #include "actors/node.hpp"
 #include "tests/simulation/engine_setup.hpp"
+#include "tests/simulation/plan.hpp"
 
 #include <caf/actor_cast.hpp>
 #include <caf/event_based_actor.hpp>
@@ -114,6 +115,7 @@ void edges::dial(edge& x) {
   x.node = collector_->system().spawn(node, options);
   node_hello said;
   said.name = x.name;
+  said.colo = edges_colo;
   const auto refused = [this, &x, handle = x.node, process = process_] {
     if (process != process_ || x.node != handle)
       return;

@@ -38,17 +38,18 @@ std::string text_of(const interface_report& x) {
 
 /// Everything that a record says.
 std::string text_of(const job_record& x) {
-  auto result
-    = x.id + " of " + x.spec.account_id.substr(0, 2) + " for "
-      + std::to_string(x.spec.packet_limit) + " packets in "
-      + std::to_string(x.spec.time_limit_s) + " s: " + to_string(x.phase) + " "
-      + to_string(x.reason) + " \"" + x.error_message + "\""
-      + (x.stop_requested ? " stopped" : "") + " submitted "
-      + std::to_string(x.submitted) + " started " + text_of(x.started)
-      + " finished " + text_of(x.finished) + " packets "
-      + std::to_string(x.packets_captured) + " bytes "
-      + std::to_string(x.bytes_captured) + " files "
-      + std::to_string(x.savefile_bytes) + " " + std::to_string(x.pcapng_bytes);
+  auto result = x.id + " of " + x.spec.account_id.substr(0, 2) + " for "
+                + std::to_string(x.spec.packet_limit) + " packets in "
+                + std::to_string(x.spec.time_limit_s) + " s "
+                + (x.spec.colo_name.empty() ? "" : "on " + x.spec.colo_name)
+                + ": " + to_string(x.phase) + " " + to_string(x.reason) + " \""
+                + x.error_message + "\"" + (x.stop_requested ? " stopped" : "")
+                + " submitted " + std::to_string(x.submitted) + " started "
+                + text_of(x.started) + " finished " + text_of(x.finished)
+                + " packets " + std::to_string(x.packets_captured) + " bytes "
+                + std::to_string(x.bytes_captured) + " files "
+                + std::to_string(x.savefile_bytes) + " "
+                + std::to_string(x.pcapng_bytes);
   for (const auto& each : x.interfaces)
     result += " " + text_of(each);
   for (const auto& each : x.interruptions)
@@ -72,6 +73,13 @@ std::string status_of(const job_record& x) {
 /// No packet of a job is stamped later.
 capture::unix_ns latest_stamp_of(const job_record& x) {
   return x.submitted + capture::unix_ns{x.spec.time_limit_s} * 1'000'000'000;
+}
+
+/// Whether a client wants this node; one whose name a crash has taken may be
+/// it.
+bool chosen(const std::string& node, const std::string& colo) {
+  return colo.empty() || node.empty() || node == colo
+         || (colo == edges_colo && node.compare(0, 5, "edge-") == 0);
 }
 
 bool regular(end_reason x) {
@@ -503,6 +511,9 @@ void model::judge_shape(const job_record& x) {
     violate("never more than packet_limit", text_of(x));
   if (captured_on_interfaces(x) != x.packets_captured)
     violate("interfaces add up to the job", text_of(x));
+  for (const auto& each : x.interfaces)
+    if (!chosen(each.node, x.spec.colo_name))
+      violate("a job captures on the nodes that were chosen", text_of(x));
   if (!is_terminal(x.phase))
     return;
   if (x.reason == end_reason::none || !x.finished)
@@ -577,6 +588,9 @@ void model::judge_reason(const job_view& view, const job_record& record) {
   const auto begin = begin_of(record);
   const auto sources = sources_of(record);
   const auto crashed = crashed_since(begin);
+  const auto time_is_up
+    = begin + std::chrono::seconds{record.spec.time_limit_s} <= time_.now()
+      || (crashed && time_.latest_date() >= latest_stamp_of(record));
   auto true_reason = false;
   switch (record.reason) {
   case end_reason::packet_limit:
@@ -584,9 +598,7 @@ void model::judge_reason(const job_view& view, const job_record& record) {
       = record.packets_captured == record.spec.packet_limit || host_crashed_;
     break;
   case end_reason::time_limit:
-    true_reason
-      = begin + std::chrono::seconds{record.spec.time_limit_s} <= time_.now()
-        || (crashed && time_.latest_date() >= latest_stamp_of(record));
+    true_reason = time_is_up;
     break;
   case end_reason::stopped:
     true_reason = view.stop_sent;
@@ -604,9 +616,11 @@ void model::judge_reason(const job_view& view, const job_record& record) {
                   || edge_away_since(begin);
     break;
   case end_reason::node_lost:
-    // After a crash an edge may not have dialled in time.
-    true_reason = !nodes_lost_.empty() || edge_away_since(begin)
-                  || (crashed && setup_.edges > 0);
+    // After a crash, or a start, an edge may not have dialled in time.
+    true_reason
+      = !nodes_lost_.empty() || edge_away_since(begin)
+        || (crashed && setup_.edges > 0)
+        || (!record.spec.colo_name.empty() && begin <= life_began_ + patience);
     break;
   case end_reason::storage_error:
     true_reason = facts.storage_refused || facts.savefile_lost
@@ -632,6 +646,11 @@ void model::judge_reason(const job_view& view, const job_record& record) {
   }
   if (!true_reason)
     violate("an end has its true reason", text_of(record));
+  const auto of_itself = record.reason == end_reason::node_lost
+                         || record.reason == end_reason::interface_lost;
+  if (of_itself && !time_is_up
+      && record.error_message.find("did not come back") != std::string::npos)
+    violate("a lost node is waited for", text_of(record));
   if (facts.append_refused_in == life_ && !crashed && !facts.killed
       && record.reason != end_reason::storage_error
       && record.reason != end_reason::storage_full)

@@ -121,6 +121,9 @@ std::vector<operation> make_plan(std::uint64_t seed, const setup& how) {
     x.status = draws.pick(statuses);
     if (draws.one_in(3))
       x.format = savefile_format::pcapng;
+    static constexpr const char* colos[] = {"node-1", "edge-5", edges_colo};
+    if (how.edges > 0 && x.key.empty() && draws.one_in(5))
+      x.spec.colo_name = draws.pick(colos);
     result.push_back(std::move(x));
   }
   std::stable_sort(result.begin(), result.end(),

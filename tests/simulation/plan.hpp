@@ -11,6 +11,9 @@
 // what clients will do when.
 namespace edgecap::simulation {
 
+/// Where all edges stand.
+inline constexpr const char* edges_colo = "pop";
+
 /// What a client does.
 enum class action : std::uint8_t {
   create,
