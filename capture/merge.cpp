@@ -17,6 +17,11 @@ namespace {
 /// Where the snaplen stands in the header of a classic savefile.
 constexpr std::size_t savefile_snaplen_offset = 16;
 
+/// What the inputs' buffers take together, unless they are so many that each
+/// would have less than the least.
+constexpr std::size_t all_buffers_bytes = 64u << 20;
+constexpr std::size_t least_input_buffer_bytes = 16u << 10;
+
 /// Largest link type that fits the field of a pcapng interface.
 constexpr std::uint32_t max_pcapng_link = 0xffff;
 
@@ -77,10 +82,11 @@ expected<link_type> common_link(const std::vector<merge_input>& inputs,
 
 /// Opens an input and looks at its first record; empty if it has none.
 expected<std::optional<run_reader>> open_input(file_system& files,
-                                               const merge_input& input) {
+                                               const merge_input& input,
+                                               std::size_t buffer_bytes) {
   if (input.run.empty())
     return std::nullopt;
-  auto reader = run_reader::open(files, input.run);
+  auto reader = run_reader::open(files, input.run, buffer_bytes);
   if (!reader)
     return failure(reader.error());
   if (reader->header().link != input.link)
@@ -395,8 +401,11 @@ expected<std::unique_ptr<merge>> merge::open(file_system& files,
                                              std::vector<merge_input> inputs,
                                              merge_options options) {
   std::vector<merge_source> sources;
+  const auto buffer_bytes
+    = std::clamp(all_buffers_bytes / std::max<std::size_t>(inputs.size(), 1),
+                 least_input_buffer_bytes, run_reader::buffer_bytes);
   for (std::size_t i = 0; i < inputs.size(); ++i) {
-    auto opened = open_input(files, inputs[i]);
+    auto opened = open_input(files, inputs[i], buffer_bytes);
     if (!opened)
       return failure(opened.error());
     if (*opened)

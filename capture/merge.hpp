@@ -55,8 +55,9 @@ struct merge_result {
 /// writes them. Inputs without a record have no say in this, unless none has
 /// any. The pcapng file keeps each interface as it is. A run is read as far as
 /// it is whole. Works in slices so that its caller never blocks for long;
-/// memory is bounded by one buffer per input and 24 bytes per record of a
-/// disordered input. Used by one thread at a time.
+/// memory is bounded by one buffer per input (64 MiB together; at least
+/// 16 KiB each) and 24 bytes per record of a disordered input. Used by one
+/// thread at a time.
 ///
 /// Until `step` returned true the outputs are unfinished; what becomes of them
 /// then is up to the caller.

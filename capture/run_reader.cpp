@@ -18,17 +18,25 @@ tl::unexpected<capture_error> read_failure(const char* what,
 
 } // namespace
 
-run_reader::run_reader(std::unique_ptr<file> in, std::string name)
-  : in_(std::move(in)), name_(std::move(name)), buffer_(buffer_bytes) {
+run_reader::run_reader(std::unique_ptr<file> in, std::string name,
+                       std::size_t room)
+  : in_(std::move(in)), name_(std::move(name)), buffer_(room) {
   // nop
 }
 
 expected<run_reader> run_reader::open(file_system& files,
-                                      const std::filesystem::path& path) {
+                                      const std::filesystem::path& path,
+                                      std::size_t most) {
   auto in = files.open(path, open_mode::read);
   if (!in)
     return read_failure("open", path.string(), in.error());
-  run_reader result{std::move(*in), path.string()};
+  // A capture over thousands of interfaces has as many runs, most of them
+  // small.
+  auto room = std::max(most, least_buffer_bytes);
+  if (const auto status = (*in)->status())
+    room = static_cast<std::size_t>(
+      std::clamp<std::uint64_t>(status->size_bytes, least_buffer_bytes, room));
+  run_reader result{std::move(*in), path.string(), room};
   if (auto read = result.read_header(); !read)
     return tl::unexpected<capture_error>{read.error()};
   return result;

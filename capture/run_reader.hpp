@@ -26,13 +26,17 @@ struct record_place {
 /// they lie in it. Used by one thread at a time.
 class run_reader {
 public:
-  /// Size of the buffer; a larger record makes it larger.
+  /// Size of the buffer; of a smaller run it is smaller, but for the least, and
+  /// a larger record makes it larger.
   static constexpr std::size_t buffer_bytes = 128u << 10;
+  static constexpr std::size_t least_buffer_bytes = 4096;
 
   /// Opens a run and reads its header. Fails with `io` if it cannot be read,
   /// with `bad_savefile` if its header is not that of a run.
+  /// @param most Size of the buffer, at most.
   static expected<run_reader> open(file_system& files,
-                                   const std::filesystem::path& path);
+                                   const std::filesystem::path& path,
+                                   std::size_t most = buffer_bytes);
 
   const run_header& header() const {
     return header_;
@@ -92,7 +96,7 @@ public:
   void follow(std::vector<record_place> order);
 
 private:
-  run_reader(std::unique_ptr<file> in, std::string name);
+  run_reader(std::unique_ptr<file> in, std::string name, std::size_t room);
 
   expected<void> read_header();
 

@@ -225,6 +225,29 @@ TEST_F(MergeTest, IsASortOfAllRecords) {
   }
 }
 
+TEST_F(MergeTest, IsTheSameOfThousandsOfRuns) {
+  // Each has a small buffer, which some of their records are too large for.
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit most{before.rlim_max, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &most), 0);
+  std::mt19937 random{9};
+  auto runs = random_runs(random, 5, false, false);
+  for (std::uint32_t i = 0; i < 2000; ++i) {
+    auto& x = runs.emplace_back();
+    for (unix_ns time : {1 + i % 7, 2 + i % 5, 9u})
+      x.records.push_back(record_of(
+        1000 * second + time, numbered(x.link, i, i % 50 == 0 ? 40'000 : 60)));
+    x.ordered = x.records[0].time <= x.records[1].time;
+  }
+  const auto result = run_merge(write(runs), 100'000);
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  ASSERT_TRUE(result) << result.error().message;
+  const auto file = test::read_pcap(pcap);
+  ASSERT_EQ(file.error, "");
+  EXPECT_TRUE(file.records == as_read(sorted_records(runs)));
+}
+
 TEST_F(MergeTest, LosesNoPacketOfMixedInputs) {
   std::mt19937 random{5};
   options.pcapng = pcapng;

@@ -34,7 +34,7 @@ using namespace edgecap::capture;
 /// (`storage_options::seal_slice_bytes`).
 constexpr std::size_t slice_bytes = 4u << 20;
 
-constexpr std::size_t max_runs = 64;
+constexpr std::size_t max_runs = 4096;
 constexpr unix_ns first_time = 1'700'000'000'000'000'000;
 
 template <class T>
@@ -57,7 +57,7 @@ void say(std::uint64_t packets) {
 void make(const std::string& prefix, std::size_t runs, std::uint64_t bytes,
           const std::string& profile) {
   if (runs < 1 || runs > max_runs)
-    throw std::runtime_error("RUNS is 1 to 64");
+    throw std::runtime_error("RUNS is 1 to 4096");
   const auto lengths = bench::lengths_of(profile);
   const auto header = savefile_header(link_type::ethernet, max_captured_length,
                                       time_precision::nanoseconds);

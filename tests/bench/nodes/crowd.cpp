@@ -16,7 +16,7 @@
 #include <caf/actor_system.hpp>
 #include <caf/actor_system_config.hpp>
 
-#include <array>
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <iostream>
@@ -61,12 +61,27 @@ private:
   std::set<source*> open_;
 };
 
-/// An interface as one sampler sees it. What it delivers at once is far below
-/// any credit, so that it keeps no account of that.
+/// What a packet looks like, and how many there are for each line.
+struct traffic {
+  std::uint32_t packets = 20;
+  std::uint32_t length = 60;
+};
+
+/// By which edges prove their names: one file for all, so that it is for one.
+struct identity {
+  std::string certificate;
+  std::string key;
+};
+
+/// An interface as one sampler sees it. Delivers within its credit.
 class source : public packet_source {
 public:
-  source(sources& all, std::shared_ptr<source_listener> listener)
-    : all_(all), listener_(std::move(listener)) {
+  source(sources& all, const traffic& what, source_options options,
+         std::shared_ptr<source_listener> listener)
+    : all_(all), options_(std::move(options)), listener_(std::move(listener)),
+      packet_(std::min(what.length, options_.snaplen_bytes)),
+      length_(what.length),
+      credit_(static_cast<std::int64_t>(options_.initial_credit_bytes)) {
     all_.add(this);
     listener_->on_opened(link_type::ethernet);
   }
@@ -75,10 +90,18 @@ public:
     all_.remove(this);
   }
 
-  void grant(std::uint64_t) override {}
+  void grant(std::uint64_t bytes) override {
+    std::lock_guard guard{mutex_};
+    credit_ += static_cast<std::int64_t>(bytes);
+    pump();
+  }
 
   void stop() override {
     all_.remove(this);
+    {
+      std::lock_guard guard{mutex_};
+      pending_ = 0;
+    }
     listener_->on_ended({counters(), std::nullopt});
   }
 
@@ -92,22 +115,38 @@ public:
   }
 
   void deliver(std::uint32_t packets) {
-    const std::array<std::byte, 60> packet{};
-    batch_builder builder{link_type::ethernet, 65536};
-    for (std::uint32_t i = 0; i < packets; ++i)
-      builder.append(record_header::of(now(), packet.size(), packet.size()),
-                     packet.data());
-    {
-      std::lock_guard guard{mutex_};
-      delivered_ += packets;
-    }
-    listener_->on_batch(builder.take());
+    std::lock_guard guard{mutex_};
+    pending_ += packets;
+    pump();
   }
 
 private:
+  void pump() {
+    while (pending_ > 0 && credit_ > 0) {
+      const auto header = [&] {
+        return record_header::of(
+          now(), static_cast<std::uint32_t>(packet_.size()), length_);
+      };
+      batch_builder builder{link_type::ethernet, options_.batch_bytes};
+      while (pending_ > 0 && credit_ > 0
+             && builder.append(header(), packet_.data())) {
+        credit_
+          -= static_cast<std::int64_t>(sizeof(record_header) + packet_.size());
+        --pending_;
+        ++delivered_;
+      }
+      listener_->on_batch(builder.take());
+    }
+  }
+
   sources& all_;
+  const source_options options_;
   std::shared_ptr<source_listener> listener_;
+  const std::vector<std::byte> packet_;
+  const std::uint32_t length_;
   mutable std::mutex mutex_;
+  std::int64_t credit_;
+  std::uint64_t pending_ = 0;
   std::uint64_t delivered_ = 0;
 };
 
@@ -131,20 +170,25 @@ struct member {
   caf::actor_system system{config};
   std::unique_ptr<edge> actors;
 
-  member(const std::string& name, std::uint16_t port, sources& all) {
+  member(const std::string& name, std::uint16_t port, const traffic& what,
+         const identity& who, sources& all) {
     edge_options options;
     options.node.name = name;
-    options.node.systems["magic-transit"] = {{"eth0", 1, 160, false}};
+    options.node.systems["magic-transit"] = {{"eth0", 1, what.length, false}};
     options.node.open_source
-      = [&all](source_options, std::shared_ptr<source_listener> listener)
+      = [&all, what](source_options opts,
+                     std::shared_ptr<source_listener> listener)
       -> std::unique_ptr<packet_source> {
-      return std::make_unique<source>(all, std::move(listener));
+      return std::make_unique<source>(all, what, std::move(opts),
+                                      std::move(listener));
     };
     options.node.list_interfaces = [] {
       return expected<std::vector<std::string>>{
         std::vector<std::string>{"eth0"}};
     };
     options.node.wall_clock = now;
+    options.certificate = who.certificate;
+    options.key = who.key;
     options.uplink.hello.name = name;
     options.uplink.hello.version = program_version;
     options.uplink.host = "127.0.0.1";
@@ -163,19 +207,23 @@ int main(int argc, char** argv) {
   std::uint16_t port = 0;
   std::uint32_t first = 0;
   std::uint32_t edges = 1;
-  std::uint32_t packets = 20;
+  traffic what;
   app.add_option("--port", port, "Of the collector, on loopback")->required();
   app.add_option("--first", first, "Number of the first edge");
   app.add_option("--edges", edges, "How many");
-  app.add_option("--packets", packets, "For each line that comes in");
+  app.add_option("--packets", what.packets, "For each line that comes in");
+  identity who;
+  app.add_option("--certificate", who.certificate, "Of an edge, PEM");
+  app.add_option("--key", who.key, "That goes with it");
+  app.add_option("--length", what.length, "Of a packet, in bytes");
   CLI11_PARSE(app, argc, argv);
   sources all;
   std::vector<std::unique_ptr<member>> members;
   for (auto i = first; i < first + edges; ++i)
     members.push_back(
-      std::make_unique<member>("edge-" + std::to_string(i), port, all));
+      std::make_unique<member>("edge-" + std::to_string(i), port, what, who, all));
   for (std::string line; std::getline(std::cin, line);)
-    all.deliver(packets);
+    all.deliver(what.packets);
   for (auto& x : members)
     x->actors->stop();
 }

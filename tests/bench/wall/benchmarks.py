@@ -2,16 +2,21 @@
 machine does besides hits all of them."""
 
 import contextlib
+import datetime
 import json
 import os
 import socket
 import statistics
+import tempfile
 import time
 
+from harness.fleets import CollectorDaemon
 from harness.hosts import NODE_USER
 from harness.waiting import wait_until
+from harness.walls import BASP_PORT, cpu_s
 
 import ways
+from crowd import Crowd
 
 KIB = 1 << 10
 SIZES = (256 * KIB, 1024 * KIB)
@@ -106,6 +111,106 @@ def throughput(bench):
         )
 
 
+# -- captures ----------------------------------------------------------------------
+
+PACKET_BYTES = 1000
+CAPTURE_BYTES = 800_000_000
+SMOKE_CAPTURE_BYTES = 8_000_000
+
+
+def captures(bench):
+    """What an edge captures, counted and written by the collector, and TLS alone
+    beside it: edgecapd's own batches over the wall."""
+    fleet = bench.fleet
+    size = SMOKE_CAPTURE_BYTES if bench.smoke else CAPTURE_BYTES
+    bench.report.section("captures", bytes=size, packet_bytes=PACKET_BYTES)
+    for number in range(bench.rounds):
+        figures = {}
+        for name in _rotated(["capture", "raw TLS"], number):
+            if name == "capture":
+                figures |= _capture(bench, size, number)
+            else:
+                with ways.RawTls(fleet) as raw:
+                    (result,), _ = _run(fleet, raw.push(256 * KIB, bench.seconds))
+                speed = result["bytes"] / 1e6 / result["seconds"]
+                figures["raw_tls_mb_per_s"] = speed
+        ratio = figures["mb_per_s"] / figures["raw_tls_mb_per_s"]
+        bench.report.round(
+            f"capture {figures['mb_per_s']:.0f} MB/s, raw TLS "
+            f"{figures['raw_tls_mb_per_s']:.0f} MB/s; ratio {ratio:.2f}; "
+            f"{figures['collector_cpu_s_per_gb']:.2f} CPU s/GB at the collector, "
+            f"{figures['edge_cpu_s_per_gb']:.2f} at the edge, "
+            f"{figures['between_cpu_s_per_gb']:.2f} between them",
+            ratio=ratio,
+            **figures,
+        )
+    bench.report.at_least(
+        "captures over the wall, speed to raw TLS's",
+        bench.report.median_of("ratio"),
+        THROUGHPUT_RATIO,
+    )
+
+
+def _capture(bench, size, number):
+    """One capture of so many bytes from the edge."""
+    fleet = bench.fleet
+    files = ways.Files(fleet)
+    work = fleet.work / f"capture-{number}"
+    work.mkdir()
+    packets = size // PACKET_BYTES
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as memory:
+        sections = {
+            "storage": {"directory": f"{memory}/captures"},
+            "limits": {"packet_limit": packets},
+        }
+        collector = CollectorDaemon(
+            fleet.collector, work, files.collector, sections
+        )
+        with collector:
+            crowd = Crowd(
+                work,
+                range(1, 2),
+                BASP_PORT,
+                fleet.edges[0].prepare(NODE_USER),
+                packets=packets,
+                length=PACKET_BYTES,
+                certificate=files.edge / "node.crt",
+                key=files.edge / "node.key",
+            )
+            client = collector.client()
+            wait_until(
+                lambda: f"the edge joins:\n{collector.log()}",
+                lambda: collector.events("node-joined"),
+                20,
+            )
+            job_id = client.create(packet_limit=packets)["id"]
+            client.wait_capturing(job_id)
+            parties = {
+                "collector": [collector.pid],
+                "edge": [crowd.process.pid],
+                "between": [
+                    x.pid for x in (fleet.collector_wall, fleet.edge_walls[0])
+                ],
+            }
+            before = {
+                name: sum(map(cpu_s, pids)) for name, pids in parties.items()
+            }
+            begin = time.time()
+            crowd.send()
+            job = client.wait_success(job_id, 120)
+            result = {
+                f"{name}_cpu_s_per_gb": (sum(map(cpu_s, pids)) - before[name])
+                / (size / 1e9)
+                for name, pids in parties.items()
+            }
+            assert job["packets_captured"] == packets, job
+            crowd.stop()
+            crowd.wait()
+    finished = datetime.datetime.fromisoformat(job["finished"][:-1] + "+00:00")
+    result["mb_per_s"] = size / 1e6 / (finished.timestamp() - begin)
+    return result
+
+
 # -- round trips -------------------------------------------------------------------
 
 
@@ -169,4 +274,9 @@ def _silent(fleet, link, number):
     return socket.create_connection(target, 10, (source, 0))
 
 
-ALL = {"throughput": throughput, "round-trips": round_trips, "silent": silent}
+ALL = {
+    "throughput": throughput,
+    "captures": captures,
+    "round-trips": round_trips,
+    "silent": silent,
+}

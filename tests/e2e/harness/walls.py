@@ -40,6 +40,13 @@ def _resident(pid, field):
         return int(re.search(rf"{field}:\s+(\d+) kB", f.read())[1]) * 1024
 
 
+def cpu_s(pid):
+    """Processor time that a process has used, user and system."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        fields = f.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Process:
     """Something that runs on a host and says in a file what it does."""
 
@@ -83,9 +90,7 @@ class Process:
 
     def cpu_s(self):
         """Processor time that it has used."""
-        with open(f"/proc/{self.pid}/stat", encoding="ascii") as f:
-            fields = f.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_s(self.pid)
 
     def stop(self):
         """Ends it, however it is."""

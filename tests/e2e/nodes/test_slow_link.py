@@ -1,7 +1,5 @@
 """A node whose way to the collector is slower than what it captures."""
 
-import re
-
 import pytest
 
 from harness.fleets import CapturingFleet, begin, lines_of, numbers_in
@@ -22,17 +20,11 @@ def fleet():
         yield made
 
 
-def peak_bytes(pid):
-    """The most that a process ever had in memory."""
-    with open(f"/proc/{pid}/status", encoding="ascii") as f:
-        return int(re.search(r"VmHWM:\s+(\d+) kB", f.read())[1]) * 1024
-
-
 def test_a_slow_link_costs_packets_of_its_node_alone(fleet):
     client = fleet.collector.client()
     slow, fast = fleet.edges
     job_id = begin(client, fleet.edges, packet_limit=100_000)
-    before = [peak_bytes(x.pid) for x in (slow, fleet.collector)]
+    before = [x.peak_bytes() for x in (slow, fleet.collector)]
 
     def counted():
         (line,) = lines_of(client.job(job_id), slow.host.name)
@@ -66,6 +58,6 @@ def test_a_slow_link_costs_packets_of_its_node_alone(fleet):
     assert line["packets_captured"] == 500
     assert line["dropped_by_kernel"] == line["dropped_by_us"] == 0
     assert len(numbers_in(client.download(job_id))) == job["packets_captured"]
-    after = [peak_bytes(x.pid) for x in (slow, fleet.collector)]
+    after = [x.peak_bytes() for x in (slow, fleet.collector)]
     for was, now in zip(before, after):
         assert now - was < 32 << 20, "what waits has a bound"
