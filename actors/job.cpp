@@ -30,7 +30,8 @@ caf::error validate(const job_options& options) {
   const auto bad = [](const char* text) {
     return make_error(errc::invalid_options, std::string{"job: "} + text);
   };
-  if (options.credit_bytes == 0)
+  if (options.credit_bytes == 0 || options.all_credit_bytes == 0
+      || options.least_credit_bytes == 0)
     return bad("no credit");
   if (options.max_samplers == 0)
     return bad("no samplers");
@@ -72,10 +73,12 @@ void job_state::find_nodes() {
     .then(
       [this](const std::vector<node_offer>& nodes) {
         surveyed = true;
+        first_nodes = static_cast<std::size_t>(
+          std::count_if(nodes.begin(), nodes.end(),
+                        [this](const auto& x) { return chosen(x); }));
         if (nodes.empty())
           last_error = "no node is connected";
-        else if (std::none_of(nodes.begin(), nodes.end(),
-                              [this](const auto& x) { return chosen(x); }))
+        else if (first_nodes == 0)
           last_error = "no node that is connected is or stands in "
                        + record.spec.colo_name;
         // Those that an earlier process captured on may be about to join.
@@ -131,6 +134,8 @@ void job_state::start_samplers(const node_offer& node,
         ? -node.clock_offset_ns
         : 0;
   const auto first_new = shares.size();
+  const auto credit = credit_of_each(
+    std::max(first_nodes, first_new - first_run + specs.size()));
   for (auto& spec : specs) {
     const auto run = static_cast<std::uint32_t>(shares.size());
     auto& added = shares.emplace_back();
@@ -138,6 +143,7 @@ void job_state::start_samplers(const node_offer& node,
     added.report.interface = spec.interface;
     added.report.sampling_one_in = spec.sampling_one_in;
     added.report.clock_correction_ns = correction;
+    added.credit_bytes = credit;
     if (run - first_run >= options.max_samplers || run >= max_runs_per_job) {
       mark_failed(added, "more interfaces than the limit of "
                            + std::to_string(options.max_samplers)
@@ -151,6 +157,15 @@ void job_state::start_samplers(const node_offer& node,
   publish_share();
 }
 
+/// What each of so many samplers may have under way: whatever a job captures
+/// on, what waits for it has a bound.
+std::uint64_t job_state::credit_of_each(std::size_t samplers) const {
+  const auto part
+    = std::max(options.all_credit_bytes / std::max<std::size_t>(samplers, 1),
+               options.least_credit_bytes);
+  return std::min(part, options.credit_bytes);
+}
+
 /// Asks a node for the sampler of a share.
 void job_state::start_sampler(const node_offer& node, sampler_spec spec,
                               std::uint32_t run) {
@@ -158,7 +173,7 @@ void job_state::start_sampler(const node_offer& node, sampler_spec spec,
   spec.run = run;
   spec.filter = record.spec.filter;
   spec.packet_limit = record.spec.packet_limit - record.packets_captured;
-  spec.credit_bytes = options.credit_bytes;
+  spec.credit_bytes = shares[run].credit_bytes;
   // The kernel stamps packets by the node's clock.
   spec.not_after
     = record.submitted + time_limit_ns(record.spec) + node.clock_offset_ns;
@@ -471,7 +486,7 @@ void job_state::give_back(std::uint32_t run, std::uint64_t bytes) {
   auto& x = shares[run];
   x.owed_bytes += bytes;
   // In parts: what is left keeps the sampler going meanwhile.
-  if (x.handle && !x.done && x.owed_bytes >= options.credit_bytes / 4)
+  if (x.handle && !x.done && x.owed_bytes >= x.credit_bytes / 4)
     self->send(x.handle, atom::credit_v, std::exchange(x.owed_bytes, 0));
 }
 

@@ -20,6 +20,10 @@ namespace edgecap {
 struct job_options {
   /// Bytes of batches that a sampler may have under way.
   std::uint64_t credit_bytes = 1u << 20;
+  /// The same of all samplers of a job, unless they are so many that each would
+  /// have less than the least.
+  std::uint64_t all_credit_bytes = 64u << 20;
+  std::uint64_t least_credit_bytes = 64u << 10;
   /// Samplers of one job; interfaces beyond are reported, not captured on.
   std::uint32_t max_samplers = 4096;
   /// Those who may follow one job at a time.
@@ -57,8 +61,9 @@ struct job_state {
   struct share {
     sampler_actor handle; ///< Empty while the node spawns it.
     interface_report report;
-    bool done = false;            ///< No packet will follow.
-    std::uint64_t owed_bytes = 0; ///< Credit that it is to get back.
+    bool done = false;              ///< No packet will follow.
+    std::uint64_t credit_bytes = 0; ///< That it began with.
+    std::uint64_t owed_bytes = 0;   ///< Credit that it is to get back.
     /// What it captured and storage had no room for.
     std::uint64_t refused_packets = 0;
   };
@@ -145,6 +150,8 @@ struct job_state {
   std::vector<share> shares;
   /// The first run of this process; those before it were interrupted.
   std::size_t first_run = 0;
+  /// Nodes that were there when it began.
+  std::size_t first_nodes = 0;
   std::size_t surveys_pending = 0;
   std::size_t surveys_failed = 0;
   /// How often each node has joined: what an earlier survey still finds is of
@@ -167,6 +174,7 @@ struct job_state {
 private:
   bool running() const;
   bool chosen(const node_offer& node) const;
+  std::uint64_t credit_of_each(std::size_t samplers) const;
   void start_sampler(const node_offer& node, sampler_spec spec,
                      std::uint32_t run);
   void mark_failed(share& x, std::string why);

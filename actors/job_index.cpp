@@ -604,25 +604,6 @@ public:
 
   void update(const job_record& x) {
     SQLite::Transaction transaction{db};
-    update_head(x);
-    use removal{
-      prepared(delete_interfaces, "DELETE FROM interfaces WHERE job_id = ?")};
-    binder{*removal} << x.id;
-    removal->exec();
-    put_interfaces(x, 0);
-    insert_interruptions(x);
-    transaction.commit();
-  }
-
-  void note(const job_record& x, std::uint32_t first_run) {
-    SQLite::Transaction transaction{db};
-    update_head(x);
-    put_interfaces(x, first_run);
-    insert_interruptions(x);
-    transaction.commit();
-  }
-
-  void update_head(const job_record& x) {
     use statement{prepared(
       update_job, "UPDATE jobs SET phase = ?, reason = ?, error_message = ?, "
                   "stop_requested = max(stop_requested, ?), started = ?, "
@@ -637,6 +618,29 @@ public:
                        << signed_of(x.pcapng_bytes) << x.id;
     if (statement->exec() != 1)
       throw std::runtime_error("no such job");
+    use removal{
+      prepared(delete_interfaces, "DELETE FROM interfaces WHERE job_id = ?")};
+    binder{*removal} << x.id;
+    removal->exec();
+    put_interfaces(x, 0);
+    insert_interruptions(x);
+    transaction.commit();
+  }
+
+  void note(const job_record& x, std::uint32_t first_run) {
+    SQLite::Transaction transaction{db};
+    use statement{prepared(
+      note_job, "UPDATE jobs SET phase = ?, reason = ?, error_message = ?, "
+                "stop_requested = max(stop_requested, ?), started = ? "
+                "WHERE id = ?")};
+    binder{*statement} << to_string(x.phase) << to_string(x.reason)
+                       << x.error_message << x.stop_requested << x.started
+                       << x.id;
+    if (statement->exec() != 1)
+      throw std::runtime_error("no such job");
+    put_interfaces(x, first_run);
+    insert_interruptions(x);
+    transaction.commit();
   }
 
   void request_stop(const std::string& account, const std::string& id) {
@@ -942,7 +946,7 @@ private:
 
   // Declared after the database, which they must not outlive.
   std::optional<SQLite::Statement> insert_job, update_job, delete_job,
-    select_by_id, put_interface, delete_interfaces, select_interfaces,
+    select_by_id, put_interface, note_job, delete_interfaces, select_interfaces,
     insert_new_key, select_key, delete_old_keys, delete_surplus_keys,
     select_totals, select_totals_of, mark_stop, insert_interruption,
     select_interruptions, insert_new_collect, delete_collect,

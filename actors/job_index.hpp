@@ -89,8 +89,10 @@ public:
   /// what only grows: a stop once requested stays so, and so do interruptions.
   stored<void> update(const job_record& record, durability wanted);
 
-  /// Replaces what `update` would, but of the interfaces only those that are in
-  /// the record; durable in the process. The cost is that of what is written.
+  /// Notes how far a running job is and some of its interfaces; durable in the
+  /// process. The job's sums stay what they were, so that they go on to be
+  /// those of its interfaces. The cost is that of what is written.
+  /// @param record Has those interfaces alone, which captured nothing yet.
   /// @param first_run Number of the run of the first of them.
   stored<void> note(const job_record& record, std::uint32_t first_run);
 

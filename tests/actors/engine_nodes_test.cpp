@@ -334,6 +334,31 @@ TEST_F(EngineNodes, AsksNoOldNodeToCorrectItsClock) {
   EXPECT_EQ(get(job.id).reason, end_reason::packet_limit);
 }
 
+TEST_F(EngineNodes, SharesItsCreditAmongItsNodes) {
+  registry_opts.job.credit_bytes = 1u << 20;
+  registry_opts.job.all_credit_bytes = 2u << 20;
+  start(one, "edge-1");
+  start(two, "edge-2", "lab", {"eth0", "eth1"});
+  dial(one);
+  dial(two);
+  const auto job = create(spec(100));
+  // Three nodes are known from the start, their interfaces one by one.
+  const auto credit_on = [](scripted_host& x, const char* interface) {
+    return x.on(interface).options().initial_credit_bytes;
+  };
+  const std::uint64_t all = 2u << 20;
+  EXPECT_LE(credit_on(one.host, "eth0"), all / 3);
+  EXPECT_LE(credit_on(host, "eth0"), all / 3);
+  EXPECT_EQ(credit_on(two.host, "eth0"), credit_on(two.host, "eth1"));
+  EXPECT_GE(credit_on(two.host, "eth0"), registry_opts.job.least_credit_bytes);
+  // It is given back in parts of what each has.
+  two.host.on("eth0").deliver_packets(50);
+  run();
+  two.host.on("eth0").deliver_packets(50);
+  run();
+  EXPECT_EQ(get(job.id).packets_captured, 100u);
+}
+
 TEST_F(EngineNodes, TellsOfThousandsOfInterfaces) {
   constexpr std::size_t many = 1500;
   std::vector<std::string> present;
@@ -348,6 +373,9 @@ TEST_F(EngineNodes, TellsOfThousandsOfInterfaces) {
   ASSERT_EQ(record.interfaces.size(), many);
   for (const auto& x : record.interfaces)
     ASSERT_EQ(x.phase, sampler_phase::capturing) << x.interface;
+  for (const auto& interface : present)
+    ASSERT_EQ(one.host.on(interface).options().initial_credit_bytes, 64u << 10)
+      << "what is under way has a bound";
   for (const auto& interface : present)
     one.host.on(interface).deliver_packets(1);
   run();

@@ -289,11 +289,14 @@ TEST_F(JobIndexTest, NotesSomeOfTheInterfaces) {
   news.interfaces[0].link = capture::link_type::raw;
   news.interfaces[0].clock_correction_ns = -7;
   news.interfaces[1].interface = "eth3";
+  news.packets_captured += 7; // of the others
   ASSERT_TRUE(index->note(news, 2));
   open();
   const auto found = index->find(record.id);
   ASSERT_TRUE(found && *found);
   EXPECT_EQ((*found)->phase, job_phase::capturing);
+  EXPECT_EQ((*found)->packets_captured, record.packets_captured)
+    << "their rows do not say so";
   const auto& got = (*found)->interfaces;
   ASSERT_EQ(got.size(), 4u);
   EXPECT_EQ(got[1].interface, "eth1");
