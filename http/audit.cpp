@@ -30,6 +30,8 @@ void audit(const audit_entry& entry) {
     line.with("code", entry.code);
   if (!entry.system.empty())
     line.with("system", entry.system).with("filter", entry.filter);
+  if (!entry.colo_name.empty())
+    line.with("colo_name", entry.colo_name);
   if (entry.replayed)
     line.with("replayed", true);
   if (entry.bytes)

@@ -16,6 +16,7 @@ struct audit_entry {
   int status = 0;        ///< HTTP status of the answer.
   int code = 0;          ///< The first error's code; 0 if there is none.
   std::string system;    ///< For create.
+  std::string colo_name; ///< For create; empty for all nodes.
   std::string filter;    ///< For create, as JSON.
   bool replayed = false; ///< For create: an earlier one had the same key.
   std::optional<std::uint64_t> bytes; ///< For download: what is to be sent.

@@ -272,6 +272,7 @@ void api::begin_capture(const call_ptr& x) {
     return;
   }
   x->entry.system = wanted->spec.system;
+  x->entry.colo_name = wanted->spec.colo_name;
   x->entry.filter = filter_text(wanted->spec.filter);
   engine_.create(wanted->spec, *key,
                  [self = shared_from_this(), x,

@@ -34,6 +34,7 @@ TEST(AuditTest, SaysWhoDidWhat) {
   auto x = entry();
   x.system = "lab";
   x.filter = R"({"protocol":6})";
+  x.colo_name = "ams01";
   EXPECT_EQ(line_of(x), json({{"event", "audit"},
                               {"action", "create"},
                               {"outcome", "done"},
@@ -43,7 +44,8 @@ TEST(AuditTest, SaysWhoDidWhat) {
                               {"job", x.job_id},
                               {"status", 200},
                               {"system", "lab"},
-                              {"filter", R"({"protocol":6})"}}));
+                              {"filter", R"({"protocol":6})"},
+                              {"colo_name", "ams01"}}));
 }
 
 TEST(AuditTest, SaysWhatWasRefusedAndWhy) {

@@ -220,8 +220,8 @@ int main(int argc, char** argv) {
   sources all;
   std::vector<std::unique_ptr<member>> members;
   for (auto i = first; i < first + edges; ++i)
-    members.push_back(
-      std::make_unique<member>("edge-" + std::to_string(i), port, what, who, all));
+    members.push_back(std::make_unique<member>("edge-" + std::to_string(i),
+                                               port, what, who, all));
   for (std::string line; std::getline(std::cin, line);)
     all.deliver(what.packets);
   for (auto& x : members)
