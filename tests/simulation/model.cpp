@@ -616,11 +616,12 @@ void model::judge_reason(const job_view& view, const job_record& record) {
                   || edge_away_since(begin);
     break;
   case end_reason::node_lost:
-    // After a crash, or a start, an edge may not have dialled in time.
-    true_reason
-      = !nodes_lost_.empty() || edge_away_since(begin)
-        || (crashed && setup_.edges > 0)
-        || (!record.spec.colo_name.empty() && begin <= life_began_ + patience);
+    // An edge that was away, or a start, and it may not have dialled in time.
+    true_reason = !nodes_lost_.empty() || edge_away_since(begin)
+                  || (crashed && setup_.edges > 0)
+                  || (!record.spec.colo_name.empty()
+                      && (begin <= life_began_ + patience
+                          || edge_away_since(begin - patience)));
     break;
   case end_reason::storage_error:
     true_reason = facts.storage_refused || facts.savefile_lost
