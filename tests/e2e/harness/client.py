@@ -118,6 +118,9 @@ def check(method, target, answer):
 class Client:
     """Asks one daemon as one account, a connection for each request."""
 
+    # Answers have to be what our openapi.yaml says.
+    described = True
+
     def __init__(
         self,
         port,
@@ -166,7 +169,8 @@ class Client:
             answer = Answer(reply.status, reply.headers, reply.read())
         finally:
             connection.close()
-        check(method, target, answer)
+        if self.described:
+            check(method, target, answer)
         return answer
 
     def get(self, target, **headers):
@@ -319,7 +323,8 @@ class RawConnection:
         )
         reply.begin()
         answer = Answer(reply.status, reply.headers, reply.read())
-        check(method, target, answer)
+        if self.described:
+            check(method, target, answer)
         return answer
 
     def wait_for_bytes(self):

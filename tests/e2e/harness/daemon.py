@@ -193,9 +193,12 @@ class Daemon:
 
     def client(self, token=TOKEN, account=ACCOUNT, source=None):
         """A client with this token, and this address of its own."""
-        return Client(
+        result = Client(
             self.port, account, bearer(token), self.address, source
         )
+        # Another version has a description of its own.
+        result.described = self.program_variable == "EDGECAPD"
+        return result
 
     def start(self):
         """Starts and waits until it is ready."""

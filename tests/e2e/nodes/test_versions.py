@@ -1,13 +1,12 @@
 """Nodes of different versions: a fleet that is upgraded while it captures, in
 either order, and a version that is too old.
 
-The other program is $EDGECAPD_OTHER: one that says to be the next version, or
-whichever it is that `tests/e2e/nodes/run --from REVISION` has built.
+The fleet begins as $EDGECAPD_BEFORE and becomes $EDGECAPD_AFTER: this version and
+one that says to be the next, or a build of an older one and this version
+(`tests/e2e/nodes/run --from REVISION`).
 """
 
 import subprocess
-
-import pytest
 
 from harness.daemon import environment, program
 from harness.fleets import (
@@ -19,7 +18,8 @@ from harness.fleets import (
 )
 from harness.waiting import wait_until
 
-OURS, OTHER, FAR = "EDGECAPD", "EDGECAPD_OTHER", "EDGECAPD_FAR"
+OURS, FAR = "EDGECAPD", "EDGECAPD_FAR"
+BEFORE, AFTER = "EDGECAPD_BEFORE", "EDGECAPD_AFTER"
 
 
 def version_of(variable):
@@ -34,10 +34,12 @@ def version_of(variable):
     return done.stdout.split()[-1]
 
 
-@pytest.fixture
-def fleet():
-    with CapturingFleet(edges=2) as made:
-        yield made
+def fleet_of(variable):
+    """A fleet that begins as this program."""
+    made = CapturingFleet(edges=2)
+    for daemon in (made.collector, *made.edges):
+        daemon.program_variable = variable
+    return made
 
 
 def restart_as(daemon, variable):
@@ -80,7 +82,7 @@ def upgrade_collector(fleet):
     job_id = begin(client, fleet.edges)
     fleet.edges[0].send(range(10))
     client.wait_captured(job_id, 10)
-    restart_as(fleet.collector, OTHER)
+    restart_as(fleet.collector, AFTER)
     for edge in fleet.edges:
         fleet.wait_node(edge.host.name, "connected", BACK_TIMEOUT_S)
     job = client.wait_success(job_id)
@@ -96,8 +98,8 @@ def upgrade_edges(fleet):
     for edge in fleet.edges:
         edge.send(range(sent, sent + 10))
         client.wait_captured(job_id, sent + 10)
-        restart_as(edge, OTHER)
-        wait_version(fleet, edge, OTHER)
+        restart_as(edge, AFTER)
+        wait_version(fleet, edge, AFTER)
 
         def captures_again(name=edge.host.name):
             lines = lines_of(client.job(job_id), name)
@@ -114,26 +116,33 @@ def upgrade_edges(fleet):
     assert sorted(numbers_in(client.download(job_id))) == [*range(sent)]
 
 
-def test_collector_first(fleet):
-    capture_on_all(fleet, range(10))
-    upgrade_collector(fleet)
-    for edge in fleet.edges:
-        wait_version(fleet, edge, OURS)
-    capture_on_all(fleet, range(20))
-    upgrade_edges(fleet)
-    capture_on_all(fleet, range(30))
+def test_collector_first():
+    with fleet_of(BEFORE) as fleet:
+        capture_on_all(fleet, range(10))
+        upgrade_collector(fleet)
+        for edge in fleet.edges:
+            wait_version(fleet, edge, BEFORE)
+        capture_on_all(fleet, range(20))
+        upgrade_edges(fleet)
+        capture_on_all(fleet, range(30))
 
 
-def test_edges_first(fleet):
-    upgrade_edges(fleet)
-    capture_on_all(fleet, range(10))
-    upgrade_collector(fleet)
-    for edge in fleet.edges:
-        wait_version(fleet, edge, OTHER)
-    capture_on_all(fleet, range(20))
+def test_edges_first():
+    with fleet_of(BEFORE) as fleet:
+        upgrade_edges(fleet)
+        capture_on_all(fleet, range(10))
+        upgrade_collector(fleet)
+        for edge in fleet.edges:
+            wait_version(fleet, edge, AFTER)
+        capture_on_all(fleet, range(20))
 
 
-def test_a_version_that_is_too_old_is_refused(fleet):
+def test_a_version_that_is_too_old_is_refused():
+    with fleet_of(OURS) as fleet:
+        refuse_and_take_back(fleet)
+
+
+def refuse_and_take_back(fleet):
     edge = fleet.edges[0]
     restart_as(fleet.collector, FAR)
 
