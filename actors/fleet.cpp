@@ -31,6 +31,8 @@ caf::error validate(const fleet_options& options) {
     return bad("no nodes");
   if (options.pulse_interval <= std::chrono::milliseconds{0})
     return bad("pulse_interval is not positive");
+  if (options.own_pulse_interval <= std::chrono::milliseconds{0})
+    return bad("own_pulse_interval is not positive");
   if (options.lost_after <= options.pulse_interval)
     return bad("lost_after is not longer than pulse_interval");
   if (!options.wall_clock)
@@ -221,7 +223,10 @@ void fleet_state::tick() {
         && now - x.heard >= options.lost_after)
       lose(x, "it has not answered for "
                 + std::to_string(options.lost_after.count()) + " ms");
-    if (!x.asked)
+    // Whether our own node lives needs no answer; what it says is for people.
+    const auto due
+      = x.status.local ? x.heard + options.own_pulse_interval : x.heard;
+    if (!x.asked && now >= due)
       ask(who);
   }
   self->delayed_send(self, options.pulse_interval, atom::tick_v);

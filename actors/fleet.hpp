@@ -26,6 +26,8 @@ struct fleet_options {
   std::uint32_t max_nodes = 4096;
   /// Between two looks at a node.
   std::chrono::milliseconds pulse_interval{1000};
+  /// The same at the node of this process, which is never lost.
+  std::chrono::milliseconds own_pulse_interval{10000};
   /// A node that has not answered for so long is lost. Its answers wait behind
   /// its packets on the way here, so a slow link needs a longer one.
   std::chrono::milliseconds lost_after{15000};

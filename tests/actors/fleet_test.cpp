@@ -12,6 +12,7 @@ namespace {
 struct far_node {
   unix_ns ahead = 0; ///< What its clock shows more than ours.
   bool silent = false;
+  int asked = 0; ///< For its pulse.
   std::vector<caf::typed_response_promise<node_pulse>> kept;
 };
 
@@ -20,6 +21,7 @@ node_actor::behavior_type fake_node(node_actor::pointer self,
                                     std::function<unix_ns()> clock) {
   return {
     [=](atom::pulse) -> caf::result<node_pulse> {
+      ++st->asked;
       if (st->silent) {
         st->kept.push_back(self->make_response_promise<node_pulse>());
         return st->kept.back();
@@ -132,6 +134,15 @@ TEST_F(Fleet, OffersTheNodeOfItsOwnProcessAtOnce) {
   EXPECT_EQ(offers[0].handle, node);
   EXPECT_EQ(offers[0].clock_offset_ns, 0);
   EXPECT_TRUE(status_of("collector").local);
+}
+
+TEST_F(Fleet, AsksTheNodeOfItsOwnProcessSeldom) {
+  node = spawn_node();
+  start(node);
+  run();
+  EXPECT_EQ(far->asked, 1);
+  advance(1min, 1s);
+  EXPECT_EQ(far->asked, 1 + 6);
 }
 
 TEST_F(Fleet, OffersANodeOnceItsClockIsKnown) {
@@ -303,6 +314,7 @@ TEST_F(Fleet, QuitsOnImpossibleOptions) {
   EXPECT_FALSE(validate(options));
   EXPECT_TRUE(refused([](auto& x) { x.max_nodes = 0; }));
   EXPECT_TRUE(refused([](auto& x) { x.pulse_interval = 0ms; }));
+  EXPECT_TRUE(refused([](auto& x) { x.own_pulse_interval = 0ms; }));
   EXPECT_TRUE(refused([](auto& x) { x.lost_after = x.pulse_interval; }));
   EXPECT_TRUE(refused([](auto& x) { x.wall_clock = {}; }));
   options.max_nodes = 0;
