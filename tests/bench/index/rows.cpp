@@ -61,11 +61,12 @@ void insert_job(SQLite::Statement& row, std::uint64_t n, unix_ns submitted) {
 
 void insert_rows(SQLite::Database& db, std::uint64_t jobs) {
   SQLite::Statement job{
-    db, "INSERT INTO jobs VALUES (?, ?, ?, 'magic-transit', 60, 10000, NULL, "
-        "'198.51.100.1', NULL, 5000, 17, ?, ?, ?, ?, 0, ?, ?, ?, 60, ?, ?)"};
+    db,
+    "INSERT INTO jobs VALUES (?, ?, ?, 'magic-transit', 60, 10000, NULL, "
+    "'198.51.100.1', NULL, 5000, 17, ?, ?, ?, ?, 0, ?, ?, ?, 60, ?, ?, '')"};
   SQLite::Statement interface {
     db, "INSERT INTO interfaces VALUES (?, 0, 'bench-node', 'eth0', 'ended', "
-        "1, 1, 1, 1, 0, 0, NULL, 0, '')"
+        "1, 1, 1, 1, 0, 0, NULL, 0, '', 0)"
   };
   SQLite::Statement key{db, "INSERT INTO idempotency_keys VALUES (?, ?, ?, ?)"};
   const auto now = std::chrono::system_clock::now().time_since_epoch();
