@@ -187,7 +187,11 @@ void fleet_state::answered(const std::string& who, const node_actor& handle,
   x.asked = false;
   x.heard = now;
   x.status.last_seen = options.wall_clock();
-  if (!x.status.local)
+  // What no savefile can say is no date.
+  constexpr unix_ns end_of_time = (unix_ns{1} << 32) * 1'000'000'000;
+  if (pulse.now < 0 || pulse.now >= end_of_time)
+    x.status.clock.reset();
+  else if (!x.status.local)
     compare_clock(x, asked_at, now - asked_when, pulse.now);
   x.status.pulse = std::move(pulse);
   if (x.status.connected)
@@ -224,6 +228,8 @@ void fleet_state::tick() {
       lose(x, "it has not answered for "
                 + std::to_string(options.lost_after.count()) + " ms");
     // Whether our own node lives needs no answer; what it says is for people.
+    if (x.status.local)
+      x.status.last_seen = options.wall_clock();
     const auto due
       = x.status.local ? x.heard + options.own_pulse_interval : x.heard;
     if (!x.asked && now >= due)

@@ -15,6 +15,10 @@ namespace {
 /// would cost their square.
 constexpr std::size_t shares_told_at_once = 16;
 
+/// Samplers that are asked for their counters at once, of those that have
+/// answered the last time. Of more, counters are some seconds old.
+constexpr std::size_t asked_at_once = 256;
+
 /// How a job ends whose packets storage does not take.
 end_reason reason_of(const failure& why) {
   if (why.ours && why.code == errc::storage_full)
@@ -30,7 +34,7 @@ caf::error validate(const job_options& options) {
   const auto bad = [](const char* text) {
     return make_error(errc::invalid_options, std::string{"job: "} + text);
   };
-  if (options.credit_bytes == 0 || options.all_credit_bytes == 0
+  if (options.credit_bytes == 0 || options.credit_shares == 0
       || options.least_credit_bytes == 0)
     return bad("no credit");
   if (options.max_samplers == 0)
@@ -73,12 +77,10 @@ void job_state::find_nodes() {
     .then(
       [this](const std::vector<node_offer>& nodes) {
         surveyed = true;
-        first_nodes = static_cast<std::size_t>(
-          std::count_if(nodes.begin(), nodes.end(),
-                        [this](const auto& x) { return chosen(x); }));
         if (nodes.empty())
           last_error = "no node is connected";
-        else if (first_nodes == 0)
+        else if (std::none_of(nodes.begin(), nodes.end(),
+                              [this](const auto& x) { return chosen(x); }))
           last_error = "no node that is connected is or stands in "
                        + record.spec.colo_name;
         // Those that an earlier process captured on may be about to join.
@@ -134,8 +136,7 @@ void job_state::start_samplers(const node_offer& node,
         ? -node.clock_offset_ns
         : 0;
   const auto first_new = shares.size();
-  const auto credit = credit_of_each(
-    std::max(first_nodes, first_new - first_run + specs.size()));
+  const auto credit = credit_of_each(specs.size());
   for (auto& spec : specs) {
     const auto run = static_cast<std::uint32_t>(shares.size());
     auto& added = shares.emplace_back();
@@ -153,17 +154,25 @@ void job_state::start_samplers(const node_offer& node,
     }
     start_sampler(node, std::move(spec), run);
   }
+  if (first_new == shares.size())
+    return;
   note_shares(first_new, shares.size());
   publish_share();
 }
 
-/// What each of so many samplers may have under way: whatever a job captures
-/// on, what waits for it has a bound.
+/// What each of so many samplers more may have under way: whatever a job
+/// captures on, what waits for it has a bound. Nodes that have not answered yet
+/// may have as many.
 std::uint64_t job_state::credit_of_each(std::size_t samplers) const {
-  const auto part
-    = std::max(options.all_credit_bytes / std::max<std::size_t>(samplers, 1),
-               options.least_credit_bytes);
-  return std::min(part, options.credit_bytes);
+  const auto all = options.credit_bytes * options.credit_shares;
+  std::uint64_t granted = 0;
+  for (const auto& x : shares)
+    if (!x.done)
+      granted += x.credit_bytes;
+  const auto left = all - std::min(all, granted);
+  const auto parts = std::max<std::size_t>(samplers, 1) * (surveys_pending + 1);
+  return std::min(std::max(left / parts, options.least_credit_bytes),
+                  options.credit_bytes);
 }
 
 /// Asks a node for the sampler of a share.
@@ -432,17 +441,24 @@ void job_state::publish_share() {
 }
 
 void job_state::refresh_counters() {
-  for (std::size_t run = 0; run < shares.size(); ++run) {
-    if (!shares[run].handle || shares[run].done)
+  auto left = asked_at_once;
+  for (std::size_t n = 0; n < shares.size() && left > 0; ++n) {
+    const auto run = next_asked++ % shares.size();
+    auto& x = shares[run];
+    if (!x.handle || x.done || x.asked)
       continue;
-    self->request(shares[run].handle, request_timeout, atom::stats_v)
+    x.asked = true;
+    --left;
+    self->request(x.handle, request_timeout, atom::stats_v)
       .then(
         [this, run](const interface_report& now) {
+          shares[run].asked = false;
           if (!shares[run].done)
             merge_counters(shares[run], now);
         },
-        [](caf::error&) {
+        [this, run](caf::error&) {
           // A sampler that cannot answer is about to be reported DOWN.
+          shares[run].asked = false;
         });
   }
 }

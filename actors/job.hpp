@@ -20,9 +20,9 @@ namespace edgecap {
 struct job_options {
   /// Bytes of batches that a sampler may have under way.
   std::uint64_t credit_bytes = 1u << 20;
-  /// The same of all samplers of a job, unless they are so many that each would
-  /// have less than the least.
-  std::uint64_t all_credit_bytes = 64u << 20;
+  /// All samplers of a job share what so many would have, but for the least of
+  /// each.
+  std::uint32_t credit_shares = 64;
   std::uint64_t least_credit_bytes = 64u << 10;
   /// Samplers of one job; interfaces beyond are reported, not captured on.
   std::uint32_t max_samplers = 4096;
@@ -62,6 +62,7 @@ struct job_state {
     sampler_actor handle; ///< Empty while the node spawns it.
     interface_report report;
     bool done = false;              ///< No packet will follow.
+    bool asked = false;             ///< For its counters.
     std::uint64_t credit_bytes = 0; ///< That it began with.
     std::uint64_t owed_bytes = 0;   ///< Credit that it is to get back.
     /// What it captured and storage had no room for.
@@ -150,8 +151,6 @@ struct job_state {
   std::vector<share> shares;
   /// The first run of this process; those before it were interrupted.
   std::size_t first_run = 0;
-  /// Nodes that were there when it began.
-  std::size_t first_nodes = 0;
   std::size_t surveys_pending = 0;
   std::size_t surveys_failed = 0;
   /// How often each node has joined: what an earlier survey still finds is of
@@ -162,7 +161,8 @@ struct job_state {
   std::map<std::string, std::string> away;
   std::size_t appends_pending = 0;
   bool surveyed = false;
-  bool has_news = false; ///< Since the record was published.
+  std::size_t next_asked = 0; ///< Where the look at counters goes on.
+  bool has_news = false;      ///< Since the record was published.
   std::chrono::milliseconds tick_interval{0};
   live_feed feed;
   /// What recovery had to say of the job, if an earlier process began it.

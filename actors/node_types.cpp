@@ -34,7 +34,7 @@ std::string host_byte_order() {
 
 std::string fault_of(const node_hello& x) {
   if (x.protocol < oldest_node_protocol || x.protocol > node_protocol)
-    return "it speaks protocol " + std::to_string(x.protocol)
+    return fault_of_protocol + std::to_string(x.protocol)
            + ", the collector understands "
            + std::to_string(oldest_node_protocol) + " to "
            + std::to_string(node_protocol);

@@ -46,6 +46,10 @@ struct node_proof {
 inline constexpr std::size_t max_certificate_bytes = 16384;
 inline constexpr std::size_t max_signature_bytes = 4096;
 
+/// How the fault of a protocol that a collector does not understand begins;
+/// part of the protocol itself, for a node has to know.
+inline constexpr const char* fault_of_protocol = "it speaks protocol ";
+
 /// Why such a node cannot be taken: its protocol, its host, or a value that
 /// breaks a rule above. Empty if it can.
 std::string fault_of(const node_hello& x);

@@ -10,6 +10,11 @@ shared_job_page page_memory::find(const list_query& query) const {
 }
 
 void page_memory::add(const list_query& query, shared_job_page page) {
+  std::size_t interfaces = 0;
+  for (const auto& job : page->jobs)
+    interfaces += job.interfaces.size();
+  if (interfaces > max_interfaces)
+    return;
   if (pages_.size() >= capacity_)
     pages_.clear();
   pages_.emplace(key_of(query), std::move(page));

@@ -19,7 +19,10 @@ public:
   /// Returns null if it does not know the page.
   shared_job_page find(const list_query& query) const;
 
+  /// Remembers a page, unless its jobs have more than `max_interfaces`.
   void add(const list_query& query, shared_job_page page);
+
+  static constexpr std::size_t max_interfaces = 4096;
 
   /// Before each change, whatever becomes of it.
   void forget();

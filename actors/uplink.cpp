@@ -105,6 +105,7 @@ void uplink_state::refused(const reception_actor& by, const caf::error& why) {
   const auto reason = describe(why);
   auto& protocol = options.hello.protocol;
   if (reason.ours && reason.code == errc::node_refused
+      && reason.text.find(fault_of_protocol) != std::string::npos
       && protocol > oldest_node_protocol) {
     // It may be older than we are.
     --protocol;

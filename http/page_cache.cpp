@@ -12,6 +12,8 @@ response page_cache::response_of(const shared_job_page& page,
   if (const auto known = find(page))
     return *known;
   auto answer = std::make_shared<const response>(page_response(*page, query));
+  if (answer->body.size() > max_bytes)
+    return *answer;
   entry added{page, answer};
   const std::lock_guard<std::mutex> lock(mutex_);
   if (entries_.size() < max_pages) {

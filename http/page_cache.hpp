@@ -17,8 +17,10 @@ namespace edgecap::http {
 /// rendering. Usable on any thread.
 class page_cache {
 public:
-  /// Texts that are remembered, at most; each takes up to 50 KiB or so.
+  /// Texts that are remembered, at most, and the longest of them: one of
+  /// captures on few interfaces has 50 KiB or so.
   static constexpr std::size_t max_pages = 16;
+  static constexpr std::size_t max_bytes = 1u << 20;
 
   /// The answer to `query`, which `page` is the engine's answer to.
   response response_of(const shared_job_page& page, const list_query& query);

@@ -336,27 +336,30 @@ TEST_F(EngineNodes, AsksNoOldNodeToCorrectItsClock) {
 
 TEST_F(EngineNodes, SharesItsCreditAmongItsNodes) {
   registry_opts.job.credit_bytes = 1u << 20;
-  registry_opts.job.all_credit_bytes = 2u << 20;
+  registry_opts.job.credit_shares = 2;
   start(one, "edge-1");
   start(two, "edge-2", "lab", {"eth0", "eth1"});
   dial(one);
   dial(two);
   const auto job = create(spec(100));
-  // Three nodes are known from the start, their interfaces one by one.
   const auto credit_on = [](scripted_host& x, const char* interface) {
     return x.on(interface).options().initial_credit_bytes;
   };
   const std::uint64_t all = 2u << 20;
-  EXPECT_LE(credit_on(one.host, "eth0"), all / 3);
-  EXPECT_LE(credit_on(host, "eth0"), all / 3);
-  EXPECT_EQ(credit_on(two.host, "eth0"), credit_on(two.host, "eth1"));
-  EXPECT_GE(credit_on(two.host, "eth0"), registry_opts.job.least_credit_bytes);
-  // It is given back in parts of what each has.
-  two.host.on("eth0").deliver_packets(50);
-  run();
-  two.host.on("eth0").deliver_packets(50);
-  run();
-  EXPECT_EQ(get(job.id).packets_captured, 100u);
+  const auto sum = [&] {
+    return credit_on(host, "eth0") + credit_on(host, "eth1")
+           + credit_on(one.host, "eth0") + credit_on(two.host, "eth0")
+           + credit_on(two.host, "eth1");
+  };
+  EXPECT_LE(sum(), all);
+  EXPECT_GE(sum(), all / 2);
+  // What a node had is to be had again.
+  cut(two);
+  start(two, "edge-2", "lab", {"eth0", "eth1"});
+  dial(two);
+  EXPECT_LE(sum(), all);
+  EXPECT_GT(credit_on(two.host, "eth0"), registry_opts.job.least_credit_bytes);
+  EXPECT_EQ(get(job.id).phase, job_phase::capturing);
 }
 
 TEST_F(EngineNodes, TellsOfThousandsOfInterfaces) {
@@ -373,16 +376,47 @@ TEST_F(EngineNodes, TellsOfThousandsOfInterfaces) {
   ASSERT_EQ(record.interfaces.size(), many);
   for (const auto& x : record.interfaces)
     ASSERT_EQ(x.phase, sampler_phase::capturing) << x.interface;
+  std::uint64_t credit = 0;
   for (const auto& interface : present)
-    ASSERT_EQ(one.host.on(interface).options().initial_credit_bytes, 64u << 10)
-      << "what is under way has a bound";
+    credit += one.host.on(interface).options().initial_credit_bytes;
+  EXPECT_LE(credit, 64ull * registry_opts.job.credit_bytes
+                      + many * registry_opts.job.least_credit_bytes);
   for (const auto& interface : present)
     one.host.on(interface).deliver_packets(1);
   run();
+  // One has more than its credit, which is given back in parts of that.
+  for (int i = 0; i < 10; ++i) {
+    one.host.on("if7").deliver_packets(100);
+    run();
+  }
   ASSERT_TRUE(stop(job.id));
   record = get(job.id);
-  EXPECT_EQ(record.packets_captured, many);
-  EXPECT_EQ(disk->packets(job.id), many);
+  EXPECT_EQ(record.packets_captured, many + 1000);
+  EXPECT_EQ(disk->packets(job.id), many + 1000);
+}
+
+TEST_F(EngineNodes, AsksSomeOfItsSamplersForTheirCountersAtATime) {
+  std::vector<std::string> present;
+  for (std::size_t i = 0; i < 600; ++i)
+    present.push_back("if" + std::to_string(i));
+  start_collector();
+  start(one, "edge-1", "lab", present);
+  dial(one);
+  const auto job = create(spec(100'000, 60));
+  for (const auto& interface : present)
+    one.host.on(interface).counters.packets_matched = 7;
+  const auto known = [&] {
+    const auto record = get(job.id);
+    return std::count_if(record.interfaces.begin(), record.interfaces.end(),
+                         [](const auto& x) { return x.packets_matched == 7; });
+  };
+  EXPECT_EQ(known(), 0);
+  advance(600ms, 100ms);
+  const auto some = known();
+  EXPECT_GT(some, 0);
+  EXPECT_LT(some, 600);
+  advance(10s, 100ms);
+  EXPECT_EQ(known(), 600);
 }
 
 TEST_F(EngineNodes, GivesANodeUpThatSendsNonsense) {

@@ -169,6 +169,20 @@ TEST_F(Fleet, OffersANodeOnceItsClockIsKnown) {
   EXPECT_EQ(status.pulse->interfaces, strings{"eth0"});
 }
 
+TEST_F(Fleet, BelievesNoDateThatNoSavefileCanHave) {
+  start();
+  node = spawn_node();
+  far->ahead = unix_ns{1} << 62;
+  ASSERT_TRUE(hello("edge-1", node));
+  const auto offers = watch();
+  ASSERT_EQ(offers.size(), 1u);
+  EXPECT_EQ(offers[0].clock_offset_ns, 0);
+  EXPECT_FALSE(status_of("edge-1").clock) << "nobody knows";
+  far->ahead = 0;
+  advance(2s, 1s);
+  EXPECT_TRUE(status_of("edge-1").clock);
+}
+
 TEST_F(Fleet, RefusesWhoBreaksTheRules) {
   start();
   node = spawn_node();

@@ -20,6 +20,19 @@ TEST(PageMemory, TellsQueriesApartAndForgetsAll) {
   EXPECT_EQ(aut.find(one), nullptr);
 }
 
+TEST(PageMemory, RemembersNoPageOfThousandsOfInterfaces) {
+  page_memory aut{2};
+  job_page page;
+  page.jobs.resize(2);
+  page.jobs[0].interfaces.resize(page_memory::max_interfaces);
+  aut.add({}, std::make_shared<const job_page>(page));
+  EXPECT_NE(aut.find({}), nullptr);
+  aut.forget();
+  page.jobs[1].interfaces.resize(1);
+  aut.add({}, std::make_shared<const job_page>(page));
+  EXPECT_EQ(aut.find({}), nullptr);
+}
+
 TEST(PageMemory, HoldsNoMoreThanItsCapacity) {
   page_memory aut{2};
   list_query query;

@@ -35,8 +35,12 @@ reception_actor::behavior_type fake_collector(reception_actor::pointer,
         const node_actor&) -> caf::result<node_welcome> {
       st->heard.push_back(said);
       st->proof = proof;
-      if (st->refuses || said.protocol > st->protocol)
+      if (st->refuses)
         return make_error(errc::node_refused, "refused");
+      if (said.protocol > st->protocol)
+        return make_error(errc::node_refused,
+                          "node edge-1 is refused: it speaks protocol "
+                            + std::to_string(said.protocol));
       return node_welcome{said.protocol, "9"};
     },
   };
@@ -155,18 +159,17 @@ TEST_F(Uplink, DialsAgainWhenTheCollectorIsLost) {
 }
 
 TEST_F(Uplink, DialsAgainWhenItIsRefused) {
-  // Once in each protocol that it speaks.
-  const std::size_t each = node_protocol - oldest_node_protocol + 1;
   start_collector();
   net->refuses = true;
   start();
-  EXPECT_EQ(net->heard.size(), each);
+  EXPECT_EQ(net->heard.size(), 1u);
   advance(1500ms);
-  EXPECT_EQ(net->heard.size(), 2 * each);
-  EXPECT_EQ(net->heard.back().protocol, oldest_node_protocol);
+  EXPECT_EQ(net->heard.size(), 2u);
   net->refuses = false;
   advance(3s);
-  EXPECT_EQ(net->heard.size(), 2 * each + 1);
+  EXPECT_EQ(net->heard.size(), 3u);
+  EXPECT_EQ(net->heard.back().protocol, node_protocol)
+    << "its protocol was not why";
   EXPECT_EQ(log.events("collector-connected").size(), 1u);
 }
 
@@ -192,6 +195,17 @@ TEST_F(Uplink, SpeaksTheProtocolOfAnOlderCollector) {
   advance(1500ms);
   ASSERT_EQ(net->heard.size(), 3u);
   EXPECT_EQ(net->heard[2].protocol, node_protocol);
+}
+
+TEST_F(Uplink, GivesUpWhenNoProtocolIsUnderstood) {
+  start_collector();
+  net->protocol = oldest_node_protocol - 1;
+  start();
+  const std::size_t each = node_protocol - oldest_node_protocol + 1;
+  EXPECT_EQ(net->heard.size(), each) << "once in each that it speaks";
+  EXPECT_EQ(log.events("collector-not-connected").size(), 1u);
+  advance(1500ms);
+  EXPECT_EQ(net->heard.size(), 2 * each);
 }
 
 TEST_F(Uplink, SaysNothingToWhatIsNoCollector) {

@@ -323,8 +323,7 @@ class RawConnection:
         )
         reply.begin()
         answer = Answer(reply.status, reply.headers, reply.read())
-        if self.described:
-            check(method, target, answer)
+        check(method, target, answer)
         return answer
 
     def wait_for_bytes(self):

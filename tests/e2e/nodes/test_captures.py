@@ -121,8 +121,9 @@ def test_nodes_are_shown(fleet):
         assert node["colo_name"] == "lab"
         assert node["labels"] == [f"host={edge.host.name}"]
         assert edge.host.traffic.name in node["interfaces"]
-        # All hosts of the test have one clock.
-        assert abs(node["clock_offset_ns"]) <= node["clock_error_ns"] + 10**6
+        # All hosts of the test have one clock; if it is set by less than 10 ms
+        # while a node answers, nobody notices.
+        assert abs(node["clock_offset_ns"]) <= node["clock_error_ns"] + 10**7
         assert node["lost_because"] is None
     assert fleet.node("collector") is None, "it captures on nothing"
 

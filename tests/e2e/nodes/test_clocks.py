@@ -7,7 +7,7 @@ import pytest
 from harness.fleets import CapturingFleet, begin, lines_of
 from harness.savefiles import read_pcap
 
-AHEAD_NS = 5_000_000_000
+AHEAD_NS = 60_000_000_000
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def test_stamps_are_corrected_by_what_is_shown(fleet):
     client = fleet.collector.client()
     wrong, right = fleet.edges
     node = fleet.node(wrong.host.name)
-    assert abs(node["clock_offset_ns"] - AHEAD_NS) <= node["clock_error_ns"] + 10**6
+    assert abs(node["clock_offset_ns"] - AHEAD_NS) <= node["clock_error_ns"] + 10**7
     job_id = begin(client, fleet.edges)
     right.send([1])
     client.wait_captured(job_id, 1)
@@ -45,16 +45,16 @@ def test_stamps_are_corrected_by_what_is_shown(fleet):
     # What was captured later comes first: its stamp was right, and was moved.
     first, second = read_pcap(client.download(job_id)).records
     assert first.data[46:50] == (2).to_bytes(4, "big")
-    assert second.time_ns - first.time_ns < AHEAD_NS + 10**9
-    assert second.time_ns - first.time_ns > AHEAD_NS - 60 * 10**9
+    # Between the two of them there were some seconds at most.
+    assert AHEAD_NS / 2 < second.time_ns - first.time_ns < AHEAD_NS + 10**9
 
 
 def test_a_limit_in_time_is_one_moment_for_all(fleet):
     client = fleet.collector.client()
-    job_id = begin(client, fleet.edges, time_limit=5)
+    job_id = begin(client, fleet.edges, time_limit=20)
     for edge in fleet.edges:
         edge.send([1])
-    job = client.wait_success(job_id, timeout_s=30)
+    job = client.wait_success(job_id, timeout_s=60)
     assert job["end_reason"] == "time_limit"
     assert job["packets_captured"] == 2
     assert all(x["error"] is None for x in job["interfaces"])
