@@ -175,33 +175,34 @@ private:
     result_.spec.system = name;
   }
 
+  /// The field has two names.
   void read_colo(const json& body) {
+    for (const auto& name : colo_fields)
+      read_colo(body, std::string{name});
+  }
+
+  void read_colo(const json& body, const std::string& name) {
     const auto rule = "a string, the name of a node or of a colo: 1 to "
                       + std::to_string(max_node_name_bytes)
                       + " letters, digits, '.', '_' and '-'";
-    for (const auto& field : colo_fields) {
-      const std::string name{field};
-      const auto i = body.find(name);
-      if (i == body.end())
-        continue;
-      const auto pointer = append_pointer("", name);
-      if (!i->is_string()) {
-        wrong_type(name, pointer, *i, rule);
-        continue;
-      }
-      const auto& text = i->get_ref<const std::string&>();
-      auto& chosen = result_.spec.colo_name;
-      if (text.empty() || text.size() > max_node_name_bytes
-          || text.find_first_not_of(name_characters) != std::string::npos)
-        add(code::bad_value, pointer,
-            name + " is " + quoted(*i) + "; it must be " + rule);
-      else if (!chosen.empty() && chosen != text)
-        add(code::bad_value, pointer,
-            name + " is " + quoted(*i)
-              + "; it must be what colo_name is, or absent");
-      else
-        chosen = text;
-    }
+    const auto i = body.find(name);
+    if (i == body.end())
+      return;
+    const auto pointer = append_pointer("", name);
+    if (!i->is_string())
+      return wrong_type(name, pointer, *i, rule);
+    const auto& text = i->get_ref<const std::string&>();
+    auto& chosen = result_.spec.colo_name;
+    if (text.empty() || text.size() > max_node_name_bytes
+        || text.find_first_not_of(name_characters) != std::string::npos)
+      add(code::bad_value, pointer,
+          name + " is " + quoted(*i) + "; it must be " + rule);
+    else if (!chosen.empty() && chosen != text)
+      add(code::bad_value, pointer,
+          name + " is " + quoted(*i)
+            + "; it must be what colo_name is, or absent");
+    else
+      chosen = text;
   }
 
   void read_limit(const json& body, const char* name, bounds range,
