@@ -196,6 +196,8 @@ class RawTls(Process):
         return [self._fleet.collector.address, str(RAW_PORT), files]
 
     def start(self):
+        # What an earlier one said is not it.
+        self.log_file.unlink(missing_ok=True)
         command = [*self._program, "serve", *self._where(self._files.collector)]
         self.process = self.host.start(command, self.log_file)
         self.wait_logged("listening")
