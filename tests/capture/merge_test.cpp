@@ -229,13 +229,13 @@ TEST_F(MergeTest, IsTheSameOfThousandsOfRuns) {
   // Each has a small buffer, which some of their records are too large for.
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
-  if (before.rlim_max < 2500)
-    GTEST_SKIP() << "so many descriptors are not to be had";
   const rlimit most{before.rlim_max, before.rlim_max};
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &most), 0);
   std::mt19937 random{9};
   auto runs = random_runs(random, 5, false, false);
-  for (std::uint32_t i = 0; i < 2000; ++i) {
+  // Each takes a descriptor, and the test has some itself.
+  const auto more = std::min<rlim_t>(2000, before.rlim_max - 100);
+  for (std::uint32_t i = 0; i < more; ++i) {
     auto& x = runs.emplace_back();
     for (unix_ns time : {1 + i % 7, 2 + i % 5, 9u})
       x.records.push_back(record_of(
