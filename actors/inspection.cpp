@@ -3,16 +3,12 @@
 #include "actors/log_event.hpp"
 #include "actors/recovery.hpp"
 
+#include <algorithm>
 #include <optional>
 
 namespace edgecap {
 
 namespace {
-
-/// Jobs that a slice looks at, and names of files; so few that others hardly
-/// wait for it, on a disk that has to be asked for each.
-constexpr std::size_t slice_jobs = 8;
-constexpr std::size_t slice_names = 16;
 
 /// Whether nobody needs what was found of a job.
 /// @param phase Of the job; nothing if there is none.
@@ -25,15 +21,18 @@ bool is_stray(const stored_entry& x, std::optional<job_phase> phase) {
 
 } // namespace
 
+inspection::inspection(std::size_t names)
+  : slice_names_(names), slice_jobs_(std::max<std::size_t>(names / 2, 1)) {}
+
 stored<void> inspection::step(storage_parts& parts) {
   return compared_ ? walk(parts) : compare(parts);
 }
 
 stored<void> inspection::compare(storage_parts& parts) {
-  const auto rows = parts.index->savefiles_behind(last_id_, slice_jobs);
+  const auto rows = parts.index->savefiles_behind(last_id_, slice_jobs_);
   if (!rows)
     return tl::unexpected<store_error>{rows.error()};
-  compared_ = rows->size() < slice_jobs;
+  compared_ = rows->size() < slice_jobs_;
   for (const auto& x : *rows) {
     last_id_ = x.id;
     if (x.savefile_bytes == 0)
@@ -59,7 +58,7 @@ stored<void> inspection::compare(storage_parts& parts) {
 stored<void> inspection::walk(storage_parts& parts) {
   if (!files_)
     files_ = parts.store->walk();
-  const auto entries = files_->next(slice_names);
+  const auto entries = files_->next(slice_names_);
   auto failed = [&](const store_error& why) {
     files_.reset();
     return tl::unexpected<store_error>{why};

@@ -4,6 +4,7 @@
 #include "actors/seal.hpp"
 #include "actors/store_error.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -29,6 +30,9 @@ public:
     std::uint64_t strays = 0;  ///< Files and directories that were removed.
   };
 
+  /// @param names Of files that a slice looks at, or half as many jobs; > 0.
+  explicit inspection(std::size_t names);
+
   /// Does the next slice. If it fails it may be called again, and does then
   /// what is left, or a part of it again.
   stored<void> step(storage_parts& parts);
@@ -50,6 +54,8 @@ private:
   stored<void> compare(storage_parts& parts);
   stored<void> walk(storage_parts& parts);
 
+  std::size_t slice_names_;
+  std::size_t slice_jobs_;
   bool compared_ = false; ///< All jobs are.
   std::string last_id_;   ///< Of the jobs that were compared.
   std::optional<stored_walk> files_;

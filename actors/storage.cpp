@@ -170,6 +170,8 @@ caf::error validate(const storage_options& options) {
     return err;
   if (options.seal_slice_bytes == 0)
     return bad("seal_slice_bytes is 0");
+  if (options.inspection_slice == 0)
+    return bad("inspection_slice is 0");
   if (options.max_open_runs == 0)
     return bad("max_open_runs is 0");
   if (!options.wall_clock)
@@ -695,7 +697,7 @@ caf::error storage_state::settle(job_record& record) {
 
 /// Looks at all rows and files again, from the first.
 void storage_state::inspect_anew() {
-  inspecting.emplace();
+  inspecting.emplace(options.inspection_slice);
   if (!std::exchange(inspect_sent, true))
     self->send(self, atom::inspect_v);
 }

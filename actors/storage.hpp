@@ -42,6 +42,10 @@ struct storage_options : storage_limits {
   std::uint64_t reserve_bytes = 0;
   /// Bytes that a seal merges before other messages get their turn; > 0.
   std::size_t seal_slice_bytes = 4u << 20;
+  /// Names of files, or half as many jobs, that the inspection looks at before
+  /// other messages get their turn; > 0. So few that they hardly wait for it,
+  /// on a disk that has to be asked for each.
+  std::size_t inspection_slice = 16;
   /// Descriptors of runs that are kept open; > 0.
   std::size_t max_open_runs = 256;
   /// Now, for the end of jobs and their age; the actor clock has no date.

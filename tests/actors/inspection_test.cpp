@@ -97,7 +97,7 @@ protected:
 
   simulated_disk disk{1};
   storage_parts parts;
-  inspection aut;
+  inspection aut{16};
 };
 
 } // namespace

@@ -324,6 +324,7 @@ TEST_F(StorageTest, RefusesImpossibleOptions) {
     {"storage: sweep_interval is not positive",
      [](auto& x) { x.sweep_interval = std::chrono::seconds{0}; }},
     {"storage: seal_slice_bytes is 0", [](auto& x) { x.seal_slice_bytes = 0; }},
+    {"storage: inspection_slice is 0", [](auto& x) { x.inspection_slice = 0; }},
     {"storage: max_open_runs is 0", [](auto& x) { x.max_open_runs = 0; }},
     {"storage: no clock", [](auto& x) { x.wall_clock = nullptr; }},
   };

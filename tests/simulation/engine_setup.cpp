@@ -18,6 +18,7 @@ engine_options make_engine_options(const setup& how, timeline& time,
   to.storage.max_age = how.max_age;
   to.storage.each_account.jobs = how.account_jobs;
   to.storage.seal_slice_bytes = how.seal_slice_bytes;
+  to.storage.inspection_slice = how.inspection_slice;
   to.storage.max_open_runs = how.max_open_runs;
   to.storage.wall_clock = [&time] { return time.date(); };
   node_options node;

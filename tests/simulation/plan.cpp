@@ -85,6 +85,7 @@ setup make_setup(std::uint64_t seed) {
   result.hurry = draws.one_of({16u, 64u, 256u, 256u});
   result.storage_faults = draws.one_of({0u, 0u, 0u, 20u, 60u, 200u});
   result.disk_faults = draws.one_of({0u, 0u, 100u, 500u, 2000u});
+  result.inspection_slice = draws.one_of({1u, 16u});
   result.edges = draws.one_of({0u, 0u, 0u, 1u, 2u, 3u});
   return result;
 }

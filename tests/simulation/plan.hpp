@@ -56,6 +56,7 @@ struct setup {
   std::uint64_t account_jobs = 0; ///< Quota of an account; 0: none.
   std::size_t max_open_runs = 256;
   std::size_t seal_slice_bytes = 4096;
+  std::size_t inspection_slice = 16;
   std::chrono::milliseconds progress_interval{250};
   /// How the next actor is chosen; see `life`.
   std::uint32_t schedule = 0;
