@@ -18,6 +18,7 @@
 #include <initializer_list>
 #include <map>
 #include <string>
+#include <tuple>
 #include <vector>
 
 namespace edgecap::test {
@@ -573,31 +574,38 @@ TEST_P(CrashAtEachChange, KeepsWhatWasAnswered) {
 // -- a failure of each call ---------------------------------------------------
 
 struct failure_case {
-  const char* name;
+  std::string name;
   int error;
   bool pcapng;
 };
 
-class FailureOfEachCall : public CrashPoints,
-                          public ::testing::WithParamInterface<failure_case> {};
+/// Each case in parts, for they take long.
+constexpr std::uint64_t failure_parts = 4;
 
-INSTANTIATE_TEST_SUITE_P(Storage, FailureOfEachCall,
-                         ::testing::Values(failure_case{"Eio", EIO, false},
-                                           failure_case{"EioPcapng", EIO, true},
-                                           failure_case{"Full", ENOSPC, false}),
-                         [](const auto& x) {
-                           return std::string{x.param.name};
-                         });
+class FailureOfEachCall : public CrashPoints,
+                          public ::testing::WithParamInterface<
+                            std::tuple<failure_case, std::uint64_t>> {};
+
+INSTANTIATE_TEST_SUITE_P(
+  Storage, FailureOfEachCall,
+  ::testing::Combine(::testing::Values(failure_case{"Eio", EIO, false},
+                                       failure_case{"EioPcapng", EIO, true},
+                                       failure_case{"Full", ENOSPC, false}),
+                     ::testing::Range(std::uint64_t{0}, failure_parts)),
+  [](const auto& x) {
+    return std::get<0>(x.param).name + std::to_string(std::get<1>(x.param) + 1);
+  });
 
 TEST_P(FailureOfEachCall, KeepsWhatWasAnswered) {
-  pcapng = GetParam().pcapng;
+  const auto& [what, part] = GetParam();
+  pcapng = what.pcapng;
   // A full disk can be looked at and read.
-  const auto calls = count(GetParam().error == ENOSPC ? &simulated_disk::changes
-                                                      : &simulated_disk::calls);
+  const auto calls = count(what.error == ENOSPC ? &simulated_disk::changes
+                                                : &simulated_disk::calls);
   for (std::uint64_t round = 0; round < rounds(); ++round)
-    for (std::uint64_t k = round % stride(); k < calls && !HasFailure();
-         k += stride())
-      fail_call(k, GetParam().error, round * calls + k);
+    for (auto k = round % stride() + part * stride();
+         k < calls && !HasFailure(); k += failure_parts * stride())
+      fail_call(k, what.error, round * calls + k);
 }
 
 } // namespace edgecap::test
