@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <set>
-#include <tuple>
 #include <utility>
 
 namespace edgecap {
@@ -15,8 +14,8 @@ namespace {
 /// would cost their square.
 constexpr std::size_t shares_told_at_once = 16;
 
-/// Samplers that are asked for their counters at once, of those that have
-/// answered the last time. Of more, counters are some seconds old.
+/// Samplers that are asked for their counters at once. Of more that count all
+/// the time, counters are some seconds old.
 constexpr std::size_t asked_at_once = 256;
 
 /// How a job ends whose packets storage does not take.
@@ -61,8 +60,6 @@ void job_state::init(job_record accepted, std::chrono::milliseconds time_left,
   peers = std::move(handles);
   options = std::move(opts);
   self->delayed_send(self, time_left, atom::deadline_v, job_phase::capturing);
-  tick_interval = options.progress_interval;
-  self->delayed_send(self, tick_interval, atom::tick_v);
   self->send(self, atom::sample_v);
 }
 
@@ -201,6 +198,8 @@ void job_state::start_sampler(const node_offer& node, sampler_spec spec,
       // It came too late, for the job or for its node.
       if (!running() || shares[run].done)
         self->send(handle, atom::stop_v);
+      else
+        tick_in(options.progress_interval); // to ask for its counters
     },
     [this, run](caf::error& err) {
       if (shares[run].done)
@@ -255,7 +254,7 @@ void job_state::take_batch(std::uint32_t run,
     give_back(run, bytes);
     return;
   }
-  has_news = true;
+  note_news();
   record.packets_captured += kept.packets();
   record.bytes_captured += kept.captured_bytes();
   shares[run].report.packets_captured += kept.packets();
@@ -288,7 +287,7 @@ void job_state::sampler_done(std::uint32_t run, const interface_report& last) {
   x.report.phase = last.phase;
   x.report.error = last.error;
   x.done = true;
-  has_news = true;
+  note_news();
   if (!last.error.empty())
     last_error = last.interface + ": " + last.error;
   else if (running())
@@ -411,15 +410,26 @@ void job_state::publish() {
   self->send(peers.registry, atom::progress_v, record);
 }
 
+void job_state::note_news() {
+  has_news = true;
+  tick_in(options.progress_interval);
+}
+
+void job_state::tick_in(std::chrono::milliseconds time) {
+  const auto due = self->clock().now() + time;
+  if (tick_due && *tick_due <= due)
+    return;
+  tick_due = due;
+  self->delayed_send(self, time, atom::tick_v);
+}
+
 void job_state::tick() {
-  if (has_news) {
-    tick_interval = options.progress_interval;
+  if (!tick_due || self->clock().now() < *tick_due)
+    return; // An earlier one came in its place.
+  tick_due.reset();
+  if (has_news)
     publish();
-  } else {
-    tick_interval = std::min(2 * tick_interval, options.idle_interval);
-  }
   refresh_counters();
-  self->delayed_send(self, tick_interval, atom::tick_v);
 }
 
 void job_state::note_shares(std::size_t first_new, std::size_t end) {
@@ -437,30 +447,47 @@ void job_state::publish_share() {
   if (shares.size() <= shares_told_at_once)
     publish();
   else
-    has_news = true;
+    note_news();
 }
 
 void job_state::refresh_counters() {
+  const auto now = self->clock().now();
   auto left = asked_at_once;
   for (std::size_t n = 0; n < shares.size() && left > 0; ++n) {
     const auto run = next_asked++ % shares.size();
     auto& x = shares[run];
-    if (!x.handle || x.done || x.asked)
+    if (!x.handle || x.done || x.asked || now < x.not_asked_before)
       continue;
     x.asked = true;
     --left;
-    self->request(x.handle, request_timeout, atom::stats_v)
-      .then(
-        [this, run](const interface_report& now) {
-          shares[run].asked = false;
-          if (!shares[run].done)
-            merge_counters(shares[run], now);
-        },
-        [this, run](caf::error&) {
-          // A sampler that cannot answer is about to be reported DOWN.
-          shares[run].asked = false;
-        });
+    // Answered when there is something new: nothing is done for a job that
+    // waits for its packets. When the sampler is lost we get DOWN.
+    self->request(x.handle, caf::infinite, atom::stats_v)
+      .then([this, run](
+              const interface_report& answer) { take_counters(run, answer); },
+            [this, run](caf::error&) {
+              shares[run].asked = false; // It is about to be reported DOWN.
+              ask_later(shares[run]);
+            });
   }
+  if (left == 0)
+    tick_in(options.progress_interval); // to ask the others
+}
+
+void job_state::take_counters(std::size_t run, const interface_report& now) {
+  auto& x = shares[run];
+  x.asked = false;
+  if (x.done)
+    return;
+  // What has news is asked again when they are published; what has none answers
+  // in any case.
+  if (!merge_counters(x, now))
+    ask_later(x);
+}
+
+void job_state::ask_later(share& x) {
+  x.not_asked_before = self->clock().now() + options.old_node_interval;
+  tick_in(options.old_node_interval);
 }
 
 // -- helpers ------------------------------------------------------------------
@@ -486,7 +513,7 @@ void job_state::mark_failed(share& x, std::string why) {
   x.report.phase = sampler_phase::failed;
   x.report.error = std::move(why);
   x.done = true;
-  has_news = true;
+  note_news();
 }
 
 /// Nothing of a sampler is waited for any more.
@@ -524,7 +551,7 @@ void job_state::not_stored(std::uint32_t run,
     x.refused_packets += batch.packets();
     if (x.report.dropped_by_us)
       *x.report.dropped_by_us += batch.packets();
-    has_news = true;
+    note_news();
     // Graver than a limit that was reached with these packets, or a stop.
     if (record.reason != end_reason::storage_error)
       record.reason = end_reason::none;
@@ -532,22 +559,21 @@ void job_state::not_stored(std::uint32_t run,
   end(reason, "store packets: " + error.text);
 }
 
-void job_state::merge_counters(share& x, const interface_report& counted) {
+/// Returns whether there is something new.
+bool job_state::merge_counters(share& x, const interface_report& counted) {
   auto& to = x.report;
   auto from = counted;
   if (from.dropped_by_us)
     *from.dropped_by_us += x.refused_packets;
-  const auto counters = [](const interface_report& y) {
-    return std::tie(y.packets_matched, y.packets_sampled_out,
-                    y.dropped_by_kernel, y.dropped_by_interface,
-                    y.dropped_by_us);
-  };
-  has_news = has_news || counters(to) != counters(from);
+  const auto changed = !same_counters(to, from);
   to.packets_matched = from.packets_matched;
   to.packets_sampled_out = from.packets_sampled_out;
   to.dropped_by_kernel = from.dropped_by_kernel;
   to.dropped_by_interface = from.dropped_by_interface;
   to.dropped_by_us = from.dropped_by_us;
+  if (changed)
+    note_news();
+  return changed;
 }
 
 /// Something is known of an interface now: it is open, or will never be.

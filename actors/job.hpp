@@ -3,6 +3,7 @@
 #include "actors/interfaces.hpp"
 #include "actors/live_feed.hpp"
 
+#include <caf/actor_clock.hpp>
 #include <caf/error.hpp>
 #include <caf/typed_event_based_actor.hpp>
 
@@ -11,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,11 +34,12 @@ struct job_options {
   std::chrono::milliseconds drain_timeout{4000};
   /// For storage to merge the runs.
   std::chrono::milliseconds seal_timeout{300000};
-  /// Between two reports to the registry while packets come.
+  /// From news to the report to the registry that has them, and so between two
+  /// of these.
   std::chrono::milliseconds progress_interval{250};
-  /// Between two looks at samplers that have nothing new: thousands of jobs may
-  /// wait for their packets.
-  std::chrono::milliseconds idle_interval{1000};
+  /// Between two questions to a sampler that answers them at once, as those of
+  /// older nodes do.
+  std::chrono::milliseconds old_node_interval{1000};
   /// Whether nodes whose clocks differ from ours are to stamp as ours would.
   bool correct_clocks = false;
   /// Now, for the times of a record; the actor clock has no date.
@@ -61,10 +64,11 @@ struct job_state {
   struct share {
     sampler_actor handle; ///< Empty while the node spawns it.
     interface_report report;
-    bool done = false;              ///< No packet will follow.
-    bool asked = false;             ///< For its counters.
-    std::uint64_t credit_bytes = 0; ///< That it began with.
-    std::uint64_t owed_bytes = 0;   ///< Credit that it is to get back.
+    bool done = false;                             ///< No packet will follow.
+    bool asked = false;                            ///< For its counters.
+    caf::actor_clock::time_point not_asked_before; ///< For them.
+    std::uint64_t credit_bytes = 0;                ///< That it began with.
+    std::uint64_t owed_bytes = 0; ///< Credit that it is to get back.
     /// What it captured and storage had no room for.
     std::uint64_t refused_packets = 0;
   };
@@ -128,6 +132,13 @@ struct job_state {
   /// Sends the record as it is now to the registry.
   void publish();
 
+  /// There is something to publish.
+  void note_news();
+
+  /// Has the job tick after so long, if not earlier. A job that has
+  /// nothing new does not: thousands of them may wait for their packets.
+  void tick_in(std::chrono::milliseconds time);
+
   /// Publishes if there is something new, and asks the samplers for more.
   void tick();
 
@@ -139,8 +150,11 @@ struct job_state {
   /// job has so many that each record is long.
   void publish_share();
 
-  /// Asks the samplers for their counters.
+  /// Asks the samplers for their counters, as soon as these are others.
   void refresh_counters();
+
+  /// The sampler of `run` has answered that.
+  void take_counters(std::size_t run, const interface_report& now);
 
   // -- member variables -------------------------------------------------------
 
@@ -163,7 +177,7 @@ struct job_state {
   bool surveyed = false;
   std::size_t next_asked = 0; ///< Where the look at counters goes on.
   bool has_news = false;      ///< Since the record was published.
-  std::chrono::milliseconds tick_interval{0};
+  std::optional<caf::actor_clock::time_point> tick_due;
   live_feed feed;
   /// What recovery had to say of the job, if an earlier process began it.
   std::string inherited_message;
@@ -179,10 +193,11 @@ private:
                      std::uint32_t run);
   void mark_failed(share& x, std::string why);
   void give_up(share& x, std::string why);
+  void ask_later(share& x);
   void give_back(std::uint32_t run, std::uint64_t bytes);
   void not_stored(std::uint32_t run, const capture::packet_batch& batch,
                   const caf::error& why);
-  void merge_counters(share& x, const interface_report& from);
+  bool merge_counters(share& x, const interface_report& from);
   void interface_settled();
   void go_on();
   void say(const std::string& message);

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <string_view>
+#include <tuple>
 #include <utility>
 
 namespace edgecap {
@@ -82,6 +83,15 @@ std::optional<end_reason> parse_end_reason(const std::string& name) {
 
 std::optional<sampler_phase> parse_sampler_phase(const std::string& name) {
   return value_of(sampler_names, name);
+}
+
+bool same_counters(const interface_report& x, const interface_report& y) {
+  const auto all = [](const interface_report& z) {
+    return std::tie(z.packets_matched, z.packets_sampled_out,
+                    z.dropped_by_kernel, z.dropped_by_interface,
+                    z.dropped_by_us);
+  };
+  return all(x) == all(y);
 }
 
 } // namespace edgecap

@@ -103,6 +103,9 @@ struct interface_report {
   std::int64_t clock_correction_ns = 0;
 };
 
+/// Whether what is counted where a packet is captured is the same.
+bool same_counters(const interface_report& x, const interface_report& y);
+
 /// A time in which a job did not capture, for the process was gone. Packets
 /// between the two moments may be missing.
 struct interruption {

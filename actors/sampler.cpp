@@ -29,6 +29,10 @@ public:
     tell(atom::batch_v, std::move(batch));
   }
 
+  void on_counters() override {
+    tell(atom::progress_v);
+  }
+
   void on_ended(capture::source_end end) override {
     tell(atom::ended_v, std::move(end));
   }
@@ -100,6 +104,29 @@ interface_report sampler_state::report() const {
   return result;
 }
 
+caf::result<interface_report> sampler_state::look() {
+  if (waiting.pending()) {
+    // Whoever asks again has given up the earlier question.
+    waiting.deliver(report());
+    has_news = true;
+  }
+  if (std::exchange(has_news, false))
+    return report();
+  waiting = self->make_response_promise<interface_report>();
+  asked = self->clock().now();
+  return waiting;
+}
+
+void sampler_state::note_news() {
+  if (!waiting.pending()) {
+    has_news = true;
+    return;
+  }
+  waiting.deliver(report());
+  // A job of an older build hears nothing so late, and asks again.
+  has_news = self->clock().now() - asked >= request_timeout;
+}
+
 void sampler_state::finish(const capture::source_end& end) {
   last.phase = end.error ? sampler_phase::failed : sampler_phase::ended;
   last.packets_matched = end.counters.packets_matched;
@@ -110,6 +137,8 @@ void sampler_state::finish(const capture::source_end& end) {
   if (end.error)
     last.error = end.error->message;
   self->send(sink, atom::ended_v, spec.run, last);
+  if (waiting.pending())
+    waiting.deliver(last);
   self->quit();
 }
 
@@ -130,7 +159,8 @@ sampler(sampler_actor::stateful_pointer<sampler_state> self,
       self->state.source->grant(bytes);
     },
     [self](atom::stop) { self->state.source->stop(); },
-    [self](atom::stats) { return self->state.report(); },
+    [self](atom::stats) { return self->state.look(); },
+    [self](atom::progress) { self->state.note_news(); },
     [self](atom::opened, capture::link_type link) {
       auto& st = self->state;
       st.last.phase = sampler_phase::capturing;

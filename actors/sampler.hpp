@@ -3,11 +3,13 @@
 #include "actors/interfaces.hpp"
 #include "capture/packet_source.hpp"
 
+#include <caf/actor_clock.hpp>
 #include <caf/error.hpp>
+#include <caf/result.hpp>
 #include <caf/typed_event_based_actor.hpp>
+#include <caf/typed_response_promise.hpp>
 
 #include <memory>
-#include <string>
 
 namespace edgecap {
 
@@ -37,6 +39,13 @@ struct sampler_state {
   /// What is known now.
   interface_report report() const;
 
+  /// Answers with what is known now; if the source has not counted since the
+  /// last answer, as soon as it has.
+  caf::result<interface_report> look();
+
+  /// The source has counted.
+  void note_news();
+
   /// Tells the sink that no packet will follow, and quits.
   void finish(const capture::source_end& end);
 
@@ -46,6 +55,10 @@ struct sampler_state {
   batch_sink_actor sink;
   sampler_spec spec;
   interface_report last;
+  bool has_news = true; ///< Since the last answer.
+  /// Of who waits for news.
+  caf::typed_response_promise<interface_report> waiting;
+  caf::actor_clock::time_point asked; ///< When it asked.
 
   static inline const char* name = "sampler";
 

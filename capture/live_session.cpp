@@ -196,7 +196,11 @@ void live_session::on_drained() {
 }
 
 void live_session::on_tick() {
+  if (phase_ == phase::ended)
+    return;
   publish();
+  if (std::exchange(counted_, false))
+    listener_->on_counters();
 }
 
 void live_session::flush() {
@@ -320,6 +324,7 @@ void live_session::publish() {
       now.dropped_by_interface
         = *counts.dropped_by_interface - *before_.dropped_by_interface;
   }
+  counted_ = counted_ || now != published_; // Others only read it.
   std::lock_guard guard{mutex_};
   published_ = now;
 }

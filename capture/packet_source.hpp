@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 
 namespace edgecap::capture {
 
@@ -59,6 +60,19 @@ struct source_counters {
   std::optional<std::uint64_t> dropped_by_interface;
   /// Dropped because we had no credit to take them.
   std::uint64_t dropped_by_us = 0;
+
+  friend bool operator==(const source_counters& x, const source_counters& y) {
+    const auto all = [](const source_counters& z) {
+      return std::tie(z.packets_matched, z.packets_sampled_out,
+                      z.dropped_by_kernel, z.dropped_by_interface,
+                      z.dropped_by_us);
+    };
+    return all(x) == all(y);
+  }
+
+  friend bool operator!=(const source_counters& x, const source_counters& y) {
+    return !(x == y);
+  }
 };
 
 /// How and with what counts a source ended.
@@ -70,8 +84,9 @@ struct source_end {
 
 /// Receives what a source has to say. Calls come from threads of the capture
 /// layer, one at a time for each source, in the order: `on_opened`, any number
-/// of `on_batch`, `on_ended`. If opening fails, `on_ended` alone. Must neither
-/// block nor throw. The source shares ownership until `on_ended` returned.
+/// of `on_batch` and `on_counters`, `on_ended`. If opening fails, `on_ended`
+/// alone. Must neither block nor throw. The source shares ownership until
+/// `on_ended` returned.
 class source_listener {
 public:
   virtual ~source_listener() = default;
@@ -81,6 +96,10 @@ public:
 
   /// Never empty.
   virtual void on_batch(packet_batch batch) = 0;
+
+  /// The counts have changed since this was called last: nobody has to ask for
+  /// them again and again. A live source calls it once a second at most.
+  virtual void on_counters() = 0;
 
   /// Last call.
   virtual void on_ended(source_end end) = 0;

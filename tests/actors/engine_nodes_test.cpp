@@ -3,7 +3,11 @@
 #include "tests/support/packets.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <memory>
 #include <optional>
+#include <string>
+#include <vector>
 
 // Jobs over several nodes. An edge is in the test's own process; a connection
 // that breaks is played by what the collector sees of it: all handles of the
@@ -13,6 +17,60 @@ namespace edgecap::test {
 using namespace std::chrono_literals;
 
 namespace {
+
+/// A node of an older build: its samplers answer at once, with news or without.
+struct old_node_state {
+  std::vector<std::string> interfaces;
+  std::size_t asked = 0;   ///< For counters, all of them together.
+  interface_report report; ///< What each answers.
+};
+
+using old_node_ptr = std::shared_ptr<old_node_state>;
+
+sampler_actor::behavior_type old_sampler(sampler_actor::pointer self,
+                                         const old_node_ptr& st,
+                                         const sampler_spec& spec,
+                                         const batch_sink_actor& sink) {
+  self->send(sink, atom::opened_v, spec.run, capture::link_type::ethernet);
+  return {
+    [](atom::credit, std::uint64_t) {},
+    [=](atom::stop) {
+      self->send(sink, atom::ended_v, spec.run, st->report);
+      self->quit();
+    },
+    [=](atom::stats) {
+      ++st->asked;
+      return st->report;
+    },
+    [](atom::progress) {},
+    [](atom::opened, capture::link_type) {},
+    [](atom::batch, const capture::packet_batch&) {},
+    [](atom::ended, const capture::source_end&) {},
+  };
+}
+
+node_actor::behavior_type old_node(node_actor::pointer self,
+                                   const old_node_ptr& st) {
+  const auto sample
+    = [=](const sampler_spec& spec, const batch_sink_actor& sink) {
+        return self->spawn(old_sampler, st, spec, sink);
+      };
+  return {
+    [](atom::pulse) { return node_pulse{}; },
+    [=](atom::survey, const std::string&) {
+      std::vector<sampler_spec> result;
+      for (const auto& interface : st->interfaces)
+        result.emplace_back().interface = interface;
+      return result;
+    },
+    [=](atom::sample, const sampler_spec& spec, const batch_sink_actor& sink) {
+      return sample(spec, sink);
+    },
+    [=](atom::sample, const sampler_spec& spec, std::int64_t,
+        const batch_sink_actor& sink) { return sample(spec, sink); },
+    [](atom::shutdown) { return caf::ok_atom_v; },
+  };
+}
 
 class EngineNodes : public engine_fixture {
 protected:
@@ -417,6 +475,31 @@ TEST_F(EngineNodes, AsksSomeOfItsSamplersForTheirCountersAtATime) {
   EXPECT_LT(some, 600);
   advance(10s, 100ms);
   EXPECT_EQ(known(), 600);
+}
+
+TEST_F(EngineNodes, AsksSamplersOfAnOlderNodeOnceASecond) {
+  start_collector();
+  const auto old = std::make_shared<old_node_state>();
+  // More than are asked at once.
+  constexpr std::size_t many = 300;
+  for (std::size_t i = 0; i < many; ++i)
+    old->interfaces.push_back("if" + std::to_string(i));
+  one.name = "edge-1";
+  one.node = spawn(old_node, old);
+  dial(one);
+  const auto job = create(spec(10, 60));
+  advance(3s, 50ms);
+  const auto before = old->asked;
+  advance(10s, 50ms);
+  EXPECT_GT(old->asked - before, 4 * many);
+  EXPECT_LE(old->asked - before, 10 * many);
+  old->report.dropped_by_kernel = 4;
+  advance(2s, 50ms);
+  const auto record = get(job.id);
+  EXPECT_EQ(
+    std::count_if(record.interfaces.begin(), record.interfaces.end(),
+                  [](const auto& x) { return x.dropped_by_kernel == 4u; }),
+    static_cast<std::ptrdiff_t>(many));
 }
 
 TEST_F(EngineNodes, GivesANodeUpThatSendsNonsense) {

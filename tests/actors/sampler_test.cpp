@@ -1,3 +1,4 @@
+#include "actors/actor_support.hpp"
 #include "actors/sampler.hpp"
 #include "tests/support/actor_fixture.hpp"
 #include "tests/support/scripted_source.hpp"
@@ -109,6 +110,71 @@ TEST_F(Sampler, ReportsUnknownCountersAsUnknown) {
   EXPECT_EQ(report->packets_matched, 9u);
   EXPECT_FALSE(report->dropped_by_kernel);
   EXPECT_EQ(report->dropped_by_us, 0u);
+}
+
+TEST_F(Sampler, ReportsAgainWhenItsSourceHasCounted) {
+  start();
+  auto& source = host.on("eth0");
+  EXPECT_TRUE(ask<interface_report>(aut, atom::stats_v)) << "the first";
+  auto second = ask_later(aut, atom::stats_v);
+  run();
+  EXPECT_FALSE(receive_answer<interface_report>(second)) << "nothing is new";
+  source.counters.packets_matched = 12;
+  source.tell_counters();
+  run();
+  const auto answer = receive_answer<interface_report>(second);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->packets_matched, 12u);
+  source.tell_counters(); // Nobody waits.
+  run();
+  EXPECT_TRUE(ask<interface_report>(aut, atom::stats_v));
+  EXPECT_FALSE(ask<interface_report>(aut, atom::stats_v));
+}
+
+TEST_F(Sampler, AnswersWhoeverAsksAnew) {
+  start();
+  EXPECT_TRUE(ask<interface_report>(aut, atom::stats_v));
+  auto given_up = ask_later(aut, atom::stats_v);
+  auto second = ask_later(aut, atom::stats_v);
+  run();
+  EXPECT_TRUE(receive_answer<interface_report>(given_up));
+  EXPECT_TRUE(receive_answer<interface_report>(second));
+  EXPECT_FALSE(ask<interface_report>(aut, atom::stats_v));
+}
+
+TEST_F(Sampler, ReportsAgainWhatCameTooLate) {
+  start();
+  EXPECT_TRUE(ask<interface_report>(aut, atom::stats_v));
+  auto given_up = ask_later(aut, atom::stats_v);
+  advance(request_timeout);
+  host.on("eth0").tell_counters();
+  run();
+  EXPECT_TRUE(receive_answer<interface_report>(given_up));
+  EXPECT_TRUE(ask<interface_report>(aut, atom::stats_v))
+    << "that one was not waited for";
+}
+
+TEST_F(Sampler, AnswersWhoeverWaitsWhenItEnds) {
+  start();
+  EXPECT_TRUE(ask<interface_report>(aut, atom::stats_v));
+  auto waiting = ask_later(aut, atom::stats_v);
+  run();
+  host.on("eth0").end();
+  run();
+  EXPECT_TRUE(receive_answer<interface_report>(waiting));
+  EXPECT_TRUE(dead(aut));
+}
+
+TEST_F(Sampler, QuitsWithAQuestionThatItHolds) {
+  start();
+  EXPECT_TRUE(ask<interface_report>(aut, atom::stats_v));
+  auto waiting = ask_later(aut, atom::stats_v);
+  run();
+  self->send_exit(sink, caf::exit_reason::kill);
+  run();
+  EXPECT_TRUE(dead(aut));
+  EXPECT_EQ(host.alive(), 0u);
+  EXPECT_FALSE(receive_answer<interface_report>(waiting));
 }
 
 TEST_F(Sampler, QuitsWhenItsJobIsGone) {

@@ -503,6 +503,24 @@ TEST_P(LiveSource, CorrectsTheStampsOfAWrongClock) {
   EXPECT_LE(records.back().time, after + hour_ns);
 }
 
+// -- counters -----------------------------------------------------------------
+
+TEST_P(LiveSource, SaysWhenItHasCounted) {
+  auto busy = open(wanted_on("vb"));
+  auto others = wanted_on("vb");
+  others.filter.destination_port = other_port;
+  auto quiet = open(others);
+  for (std::uint64_t round = 0; round < 3; ++round) {
+    const auto said = busy.heard->now().counted;
+    send(10);
+    ASSERT_TRUE(busy.heard->wait(
+      [said](const auto& story) { return story.counted > said; }));
+  }
+  // That it can be told what the interface dropped is all that it has to say.
+  EXPECT_LE(quiet.heard->now().counted, 1u);
+  EXPECT_EQ(stop(busy).counters.packets_matched, 30u);
+}
+
 // -- credit -------------------------------------------------------------------
 
 // While anybody can take packets the ring is read, so that neighbours have no

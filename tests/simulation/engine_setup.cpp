@@ -35,7 +35,6 @@ engine_options make_engine_options(const setup& how, timeline& time,
   to.registry.running_jobs = how.running_jobs;
   to.registry.job.credit_bytes = how.credit_bytes;
   to.registry.job.progress_interval = how.progress_interval;
-  to.registry.job.idle_interval = 4 * how.progress_interval;
   to.registry.job.drain_timeout
     = std::chrono::milliseconds{grace_period} * 4 / 5;
   to.registry.job.wall_clock = to.storage.wall_clock;

@@ -200,6 +200,19 @@ private:
           {time, static_cast<std::uint32_t>(host_.traffic_.between(60, 128))});
     }
     deliver();
+    tell_counters();
+  }
+
+  /// Says that it has counted, once a second at most.
+  void tell_counters() {
+    if (std::exchange(telling_, true))
+      return;
+    host_.time_.in(1s, [weak = weak_from_this()] {
+      if (const auto self = weak.lock(); self && self->active()) {
+        self->telling_ = false;
+        self->listener_->on_counters();
+      }
+    });
   }
 
   /// Hands over what there is credit for; ends when all is done.
@@ -267,6 +280,7 @@ private:
   std::int64_t credit_;
   link_type link_;
   bool stalled_ = false;
+  bool telling_ = false; ///< `on_counters` is to be called.
   bool drains_ = true;
 };
 

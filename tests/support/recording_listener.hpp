@@ -29,6 +29,7 @@ public:
     std::vector<record> records;
     std::uint64_t batches = 0;
     std::uint64_t batch_bytes = 0;
+    std::uint64_t counted = 0; ///< How often its counters had changed.
     std::optional<capture::source_end> end;
     std::string protocol_error;
   };
@@ -63,6 +64,14 @@ public:
                                  {data, data + header.captured_length},
                                  header.original_length});
         });
+    });
+  }
+
+  void on_counters() override {
+    tell([&](story& now) {
+      if (!now.link || now.end)
+        now.protocol_error = "on_counters when closed";
+      ++now.counted;
     });
   }
 

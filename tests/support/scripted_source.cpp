@@ -30,6 +30,10 @@ void scripted_source::deliver_packets(std::uint32_t n, unix_ns time) {
   deliver(make_batch(n, time));
 }
 
+void scripted_source::tell_counters() {
+  listener_->on_counters();
+}
+
 void scripted_source::end(std::optional<capture_error> error) {
   if (std::exchange(ended_, true))
     return;

@@ -30,6 +30,9 @@ public:
   /// Delivers `n` small packets, stamped one microsecond apart from `time`.
   void deliver_packets(std::uint32_t n, capture::unix_ns time = 1);
 
+  /// Says that `counters` have changed.
+  void tell_counters();
+
   /// Ends the source, as an interface that vanishes does.
   void end(std::optional<capture::capture_error> error = std::nullopt);
 

@@ -136,6 +136,7 @@ private:
         ++delivered_;
       }
       listener_->on_batch(builder.take());
+      listener_->on_counters();
     }
   }
 
