@@ -103,9 +103,9 @@ using sampler_actor = caf::typed_actor<
   caf::reacts_to<atom::credit, std::uint64_t>,
   // Drains and ends.
   caf::reacts_to<atom::stop>,
-  // Returns its counters: at once if the packet source has counted since they
-  // were returned last, else as soon as it does. No timeout: who asks monitors
-  // it. Samplers of older nodes return them at once in any case.
+  // Returns its counters: at once if the packet source has counted or delivered
+  // since they were returned last, else as soon as it does. No timeout: who
+  // asks monitors it. Samplers of older nodes return them at once in any case.
   caf::replies_to<atom::stats>::with<interface_report>,
   // INTERNAL: The packet source has counted.
   caf::reacts_to<atom::progress>,

@@ -319,9 +319,8 @@ job_record read_job(SQLite::Statement& statement) {
   return result;
 }
 
-interface_report read_interface(SQLite::Statement& statement) {
+interface_report read_interface(row_reader& row) {
   interface_report result;
-  row_reader row{statement};
   row >> result.node >> result.interface;
   row.name(result.phase, parse_sampler_phase);
   std::optional<std::uint32_t> link;
@@ -932,16 +931,27 @@ private:
   }
 
   void add_interfaces(job_record& x) {
-    use statement{
-      prepared(select_interfaces,
-               "SELECT node, interface, phase, link_type, sampling_one_in, "
-               "packets_matched, packets_captured, packets_sampled_out, "
-               "dropped_by_kernel, dropped_by_interface, dropped_by_us, error, "
-               "clock_correction_ns "
-               "FROM interfaces WHERE job_id = ? ORDER BY run")};
+    use statement{prepared(
+      select_interfaces,
+      "SELECT run, node, interface, phase, link_type, sampling_one_in, "
+      "packets_matched, packets_captured, packets_sampled_out, "
+      "dropped_by_kernel, dropped_by_interface, dropped_by_us, error, "
+      "clock_correction_ns "
+      "FROM interfaces WHERE job_id = ? ORDER BY run")};
     binder{*statement} << x.id;
-    while (statement->executeStep())
-      x.interfaces.push_back(read_interface(*statement));
+    while (statement->executeStep()) {
+      row_reader row{*statement};
+      std::uint32_t run = 0;
+      row >> run;
+      if (run >= max_runs_per_job)
+        throw std::runtime_error("an interface has the run "
+                                 + std::to_string(run));
+      // The place of an interface is its run, also where the note of one before
+      // it could not be written.
+      while (x.interfaces.size() < run)
+        x.interfaces.push_back(unknown_interface(x.interfaces.size()));
+      x.interfaces.push_back(read_interface(row));
+    }
   }
 
   // Declared after the database, which they must not outlive.

@@ -1,6 +1,7 @@
 #include "actors/job_types.hpp"
 
 #include <array>
+#include <string>
 #include <string_view>
 #include <tuple>
 #include <utility>
@@ -83,6 +84,14 @@ std::optional<end_reason> parse_end_reason(const std::string& name) {
 
 std::optional<sampler_phase> parse_sampler_phase(const std::string& name) {
   return value_of(sampler_names, name);
+}
+
+interface_report unknown_interface(std::size_t run) {
+  interface_report result;
+  result.interface = "unknown-" + std::to_string(run);
+  result.phase = sampler_phase::failed;
+  result.error = "its name was not stored before the capture ended";
+  return result;
 }
 
 bool same_counters(const interface_report& x, const interface_report& y) {

@@ -103,6 +103,9 @@ struct interface_report {
   std::int64_t clock_correction_ns = 0;
 };
 
+/// What stands for the interface of a run whose name was not stored.
+interface_report unknown_interface(std::size_t run);
+
 /// Whether what is counted where a packet is captured is the same.
 bool same_counters(const interface_report& x, const interface_report& y);
 

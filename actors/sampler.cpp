@@ -170,6 +170,7 @@ sampler(sampler_actor::stateful_pointer<sampler_state> self,
     [self](atom::batch, capture::packet_batch& batch) {
       auto& st = self->state;
       self->send(st.sink, atom::batch_v, st.spec.run, std::move(batch));
+      st.note_news(); // Its packets are counted.
     },
     [self](atom::ended, const capture::source_end& end) {
       self->state.finish(end);

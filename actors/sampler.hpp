@@ -43,7 +43,7 @@ struct sampler_state {
   /// last answer, as soon as it has.
   caf::result<interface_report> look();
 
-  /// The source has counted.
+  /// The source has counted, or delivered what it counted.
   void note_news();
 
   /// Tells the sink that no packet will follow, and quits.

@@ -184,13 +184,8 @@ void take_counts(job_record& record, const run_infos& runs) {
   for (auto& x : record.interfaces)
     x.packets_captured = 0;
   for (const auto& [run, info] : runs) {
-    while (record.interfaces.size() <= run) {
-      auto& unknown = record.interfaces.emplace_back();
-      unknown.interface = "unknown-"
-                          + std::to_string(record.interfaces.size() - 1);
-      unknown.phase = sampler_phase::failed;
-      unknown.error = "its name was not stored before the capture ended";
-    }
+    while (record.interfaces.size() <= run)
+      record.interfaces.push_back(unknown_interface(record.interfaces.size()));
     record.interfaces[run].link = info.link;
     record.interfaces[run].packets_captured = info.packets;
     record.packets_captured += info.packets;

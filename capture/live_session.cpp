@@ -206,6 +206,7 @@ void live_session::on_tick() {
 void live_session::flush() {
   if (builder_->empty())
     return;
+  publish(); // Whoever gets the batch may ask.
   listener_->on_batch(builder_->take());
   flushed_ = reactor::clock::now();
 }

@@ -308,6 +308,23 @@ TEST_F(JobIndexTest, NotesSomeOfTheInterfaces) {
   EXPECT_FALSE(index->note(make_record(9), 0));
 }
 
+TEST_F(JobIndexTest, KeepsTheRunOfAnInterfaceWhenThoseBeforeItAreMissing) {
+  auto record = make_record(1);
+  record.interfaces.clear();
+  insert(record);
+  auto third = record;
+  third.interfaces.emplace_back().interface = "eth2";
+  ASSERT_TRUE(index->note(third, 2));
+  const auto found = index->find(record.id);
+  ASSERT_TRUE(found && *found);
+  const auto& got = (*found)->interfaces;
+  ASSERT_EQ(got.size(), 3u);
+  EXPECT_EQ(got[0].interface, "unknown-0");
+  EXPECT_EQ(got[1].interface, "unknown-1");
+  EXPECT_EQ(got[1].phase, sampler_phase::failed);
+  EXPECT_EQ(got[2].interface, "eth2");
+}
+
 TEST_F(JobIndexTest, UpdatesNoUnknownJob) {
   const auto done = index->update(make_record(1), durability::host);
   ASSERT_FALSE(done);

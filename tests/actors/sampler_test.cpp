@@ -131,6 +131,19 @@ TEST_F(Sampler, ReportsAgainWhenItsSourceHasCounted) {
   EXPECT_FALSE(ask<interface_report>(aut, atom::stats_v));
 }
 
+TEST_F(Sampler, ReportsAgainWhenItsSourceHasDelivered) {
+  start();
+  EXPECT_TRUE(ask<interface_report>(aut, atom::stats_v));
+  auto waiting = ask_later(aut, atom::stats_v);
+  run();
+  host.on("eth0").counters.packets_matched = 3;
+  host.on("eth0").deliver_packets(3);
+  run();
+  const auto answer = receive_answer<interface_report>(waiting);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->packets_matched, 3u) << "a client sees both at once";
+}
+
 TEST_F(Sampler, AnswersWhoeverAsksAnew) {
   start();
   EXPECT_TRUE(ask<interface_report>(aut, atom::stats_v));

@@ -514,6 +514,7 @@ void model::judge_shape(const job_record& x) {
   for (const auto& each : x.interfaces)
     if (!chosen(each.node, x.spec.colo_name))
       violate("a job captures on the nodes that were chosen", text_of(x));
+  judge_first_line(x);
   if (!is_terminal(x.phase))
     return;
   if (x.reason == end_reason::none || !x.finished)
@@ -523,6 +524,15 @@ void model::judge_shape(const job_record& x) {
     violate("a failed job says why and has no savefile", text_of(x));
   if (x.phase == job_phase::succeeded && x.savefile_bytes < 24)
     violate("a job that succeeded has a savefile", text_of(x));
+}
+
+/// With one machine it is clear which interface comes first, in every life.
+void model::judge_first_line(const job_record& x) {
+  if (setup_.edges > 0 || x.interfaces.empty())
+    return;
+  const auto& first = x.interfaces.front().interface;
+  if (first != setup_.interfaces.front() && first.rfind("unknown-", 0) != 0)
+    violate("an interface keeps its line", text_of(x));
 }
 
 void model::judge_progress(const request& x, job_view& view,

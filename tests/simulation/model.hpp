@@ -148,7 +148,8 @@ private:
   };
 
   void judge(const request& x, const job_record& record);
-  void judge_shape(const job_record& record);
+  void judge_shape(const job_record& x);
+  void judge_first_line(const job_record& x);
   void judge_progress(const request& x, job_view& view,
                       const job_record& record);
   void judge_end(const job_view& view, const job_record& record);
