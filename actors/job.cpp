@@ -456,8 +456,14 @@ void job_state::refresh_counters() {
   for (std::size_t n = 0; n < shares.size() && left > 0; ++n) {
     const auto run = next_asked++ % shares.size();
     auto& x = shares[run];
-    if (!x.handle || x.done || x.asked || now < x.not_asked_before)
+    if (!x.handle || x.done || x.asked)
       continue;
+    if (now < x.not_asked_before) {
+      const auto wait = x.not_asked_before - now;
+      tick_in(std::chrono::duration_cast<std::chrono::milliseconds>(wait)
+              + std::chrono::milliseconds{1});
+      continue;
+    }
     x.asked = true;
     --left;
     // Answered when there is something new: nothing is done for a job that

@@ -630,6 +630,7 @@ TEST_F(Engine, LooksAtSamplersThatHaveSomethingNewOnly) {
   source.deliver_packets(1);
   advance(pace.progress_interval);
   EXPECT_EQ(get(job.id).packets_captured, 1u);
+  advance(2 * pace.old_node_interval); // It is asked once more, to be sure.
   source.counters.dropped_by_kernel = 3;
   advance(20s);
   EXPECT_FALSE(get(job.id).interfaces[0].dropped_by_kernel);
