@@ -485,8 +485,7 @@ void job_state::take_counters(std::size_t run, const interface_report& now) {
   x.asked = false;
   if (x.done)
     return;
-  // What has news is asked again when they are published; what has none answers
-  // in any case.
+  // What has news is asked again when they are published.
   if (!merge_counters(x, now))
     ask_later(x);
 }

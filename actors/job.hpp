@@ -37,8 +37,8 @@ struct job_options {
   /// From news to the report to the registry that has them, and so between two
   /// of these.
   std::chrono::milliseconds progress_interval{250};
-  /// Between two questions to a sampler that answers them at once, as those of
-  /// older nodes do.
+  /// Between two questions to a sampler that answers although its counters are
+  /// the same, as those of older nodes always do.
   std::chrono::milliseconds old_node_interval{1000};
   /// Whether nodes whose clocks differ from ours are to stamp as ours would.
   bool correct_clocks = false;
