@@ -3,7 +3,6 @@
 #include <SQLiteCpp/SQLiteCpp.h>
 #include <sqlite3.h>
 
-#include <linux/ioprio.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -25,14 +24,21 @@ constexpr int busy_timeout_ms = 250;
 /// statement runs.
 constexpr std::chrono::milliseconds interrupt_interval{5};
 
+/// ioprio_set(2), which the C library has no function for. The numbers of
+/// linux/ioprio.h are written out: some kernels' copy of it (6.1.192) names a
+/// parameter `class`, and C++ cannot include it.
+constexpr int ioprio_who_process = 1;
+constexpr int ioprio_class_idle = 3;
+constexpr int ioprio_class_shift = 13;
+
 /// Lets all other threads go first, on the processor and at the disk. Not so
 /// far that it would never run: it may hold a lock of SQLite's for a moment.
 void give_way() {
   constexpr int niceness = 10;
   // Without the right to it goes on as any other thread.
   static_cast<void>(::setpriority(PRIO_PROCESS, 0, niceness));
-  static_cast<void>(::syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0,
-                              IOPRIO_PRIO_VALUE(IOPRIO_CLASS_IDLE, 0)));
+  static_cast<void>(::syscall(SYS_ioprio_set, ioprio_who_process, 0,
+                              ioprio_class_idle << ioprio_class_shift));
 }
 
 store_error as_store_error(const std::string& file,
