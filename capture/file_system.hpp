@@ -77,6 +77,16 @@ public:
     return io_failure(EOPNOTSUPP);
   }
 
+  /// Has a part of what was written on its way to the disk and waits for it, so
+  /// that the `sync` that comes after has less to do. Makes nothing durable by
+  /// itself, but an error may be told here instead of there.
+  virtual io_result<void> write_out(std::uint64_t offset,
+                                    std::uint64_t size_bytes) {
+    static_cast<void>(offset);
+    static_cast<void>(size_bytes);
+    return {};
+  }
+
   /// Makes what was written durable, but not the file's name: that is
   /// `file_system::sync_directory`.
   virtual io_result<void> sync() = 0;

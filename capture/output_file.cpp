@@ -38,6 +38,7 @@ void output_file::append_slowly(const std::byte* data, std::size_t size_bytes) {
     // Larger than the buffer: there is nothing to collect.
     write(data, size_bytes, flushed_);
     flushed_ += size_bytes;
+    write_out();
     return;
   }
   std::memcpy(buffer_.data(), data, size_bytes);
@@ -75,6 +76,16 @@ void output_file::flush() {
   const auto size = std::exchange(used_, 0);
   write(buffer_.data(), size, flushed_);
   flushed_ += size;
+  write_out();
+}
+
+void output_file::write_out() {
+  if (failed() || flushed_ - out_bytes_ < write_out_bytes)
+    return;
+  if (const auto done = out_->write_out(out_bytes_, flushed_ - out_bytes_);
+      !done)
+    fail_with("write", done.error());
+  out_bytes_ = flushed_;
 }
 
 void output_file::write(const std::byte* data, std::size_t size_bytes,

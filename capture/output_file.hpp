@@ -20,6 +20,10 @@ class output_file {
 public:
   static constexpr std::size_t buffer_bytes = 256u << 10;
 
+  /// Written bytes that have not gone out to the disk, at most: a second of a
+  /// slow one. `finish` would wait for all of them, and its caller with it.
+  static constexpr std::uint64_t write_out_bytes = 32u << 20;
+
   /// Creates a file, for its owner to write and its group to read, or empties
   /// it.
   static expected<output_file> create(file_system& files,
@@ -63,13 +67,17 @@ private:
   void write(const std::byte* data, std::size_t size_bytes,
              std::uint64_t offset);
 
+  /// Lets what has come together go out to the disk.
+  void write_out();
+
   void fail_with(const char* what, int error);
 
   std::unique_ptr<file> out_; ///< None after `finish`.
   std::string name_;          ///< For errors.
   std::vector<std::byte> buffer_;
-  std::size_t used_ = 0;      ///< Bytes in `buffer_`.
-  std::uint64_t flushed_ = 0; ///< Bytes that are past `buffer_`.
+  std::size_t used_ = 0;        ///< Bytes in `buffer_`.
+  std::uint64_t flushed_ = 0;   ///< Bytes that are past `buffer_`.
+  std::uint64_t out_bytes_ = 0; ///< Of these, those that have gone out.
   int error_ = 0;
   const char* failed_call_ = "";
 };

@@ -69,6 +69,11 @@ public:
     return disk_.truncate(epoch_, *node_, path_, size_bytes);
   }
 
+  io_result<void> write_out(std::uint64_t, std::uint64_t) override {
+    // Promises nothing, but may tell of an error.
+    return disk_.admit(epoch_, disk_call::sync, path_);
+  }
+
   io_result<void> sync() override {
     return disk_.sync(epoch_, *node_, path_);
   }
