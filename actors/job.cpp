@@ -666,7 +666,9 @@ void job_state::seal() {
     self->request(peers.storage, request_timeout, atom::fail_v, record)
       .then(done, settle("mark the job failed"));
   else
-    self->request(peers.storage, options.seal_timeout, atom::seal_v, record)
+    // Its turn may come late, and its merge take long: the runs are whole
+    // meanwhile, and to give up on them would lose them.
+    self->request(peers.storage, caf::infinite, atom::seal_v, record)
       .then(done, settle("seal the savefile"));
 }
 

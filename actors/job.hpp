@@ -32,8 +32,6 @@ struct job_options {
   std::uint32_t max_followers = 8;
   /// For samplers to hand over what they have, after the job ended.
   std::chrono::milliseconds drain_timeout{4000};
-  /// For storage to merge the runs.
-  std::chrono::milliseconds seal_timeout{300000};
   /// From news to the report to the registry that has them, and so between two
   /// of these.
   std::chrono::milliseconds progress_interval{250};

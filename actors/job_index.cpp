@@ -990,7 +990,10 @@ stored<void> job_index::copy_to(const std::filesystem::path& file,
   return attempt("copy " + impl_->path + " to " + file.string(), [&] {
     SQLite::Database copy{file.string(), SQLite::OPEN_READWRITE,
                           busy_timeout_ms, vfs};
-    SQLite::Backup{copy, impl_->db}.executeStep();
+    // It throws for most of what may go wrong, but not for a lock.
+    if (const auto code = SQLite::Backup{copy, impl_->db}.executeStep();
+        code != SQLITE_DONE)
+      throw SQLite::Exception{"the copy is not whole", code};
   });
 }
 

@@ -14,6 +14,9 @@ namespace {
 /// Pause between two attempts to make the end of a job durable.
 constexpr std::chrono::seconds settle_interval{5};
 
+/// Requests to remove a job that may wait for its end at a time.
+constexpr std::size_t max_erasers = 16;
+
 /// Interfaces that the totals tell apart. Names come and go with containers and
 /// tunnels; those beyond share one entry without a name.
 constexpr std::size_t max_interface_totals = 1000;
@@ -253,19 +256,24 @@ void job_registry_state::withdraw(job_record record) {
   record.reason = end_reason::storage_error;
   record.error_message = "storage did not confirm the capture in time";
   record.finished = options.job.wall_clock();
-  const auto [entry, fresh] = withdrawn.emplace(record.id, record);
+  const auto [entry, fresh]
+    = withdrawn.emplace(record.id, withdrawn_job{record, false});
   settle_withdrawn(entry->second);
 }
 
-void job_registry_state::settle_withdrawn(const job_record& record) {
-  self->request(peers.storage, request_timeout, atom::fail_v, record)
+void job_registry_state::settle_withdrawn(withdrawn_job& x) {
+  if (std::exchange(x.asked, true))
+    return;
+  self->request(peers.storage, caf::infinite, atom::fail_v, x.record)
     .then([this](const job_record& failed) { withdrawn.erase(failed.id); },
-          [this, id = record.id](caf::error& err) {
+          [this, id = x.record.id](caf::error& err) {
             const auto why = describe(err);
             if (why.ours && why.code == errc::unknown_job) {
               withdrawn.erase(id); // it never stood
               return;
             }
+            if (const auto i = withdrawn.find(id); i != withdrawn.end())
+              i->second.asked = false;
             log_event{"job-not-withdrawn"}
               .with("job", id)
               .with("error", why.text)
@@ -282,7 +290,7 @@ void job_registry_state::start(job_record record,
     options.job);
   auto id = record.id;
   running.emplace(std::move(id),
-                  running_job{handle, std::move(record), {}, {}});
+                  running_job{handle, std::move(record), {}, false, {}});
   if (shutting_down)
     self->send(handle, atom::stop_v, end_reason::shutdown);
 }
@@ -338,15 +346,18 @@ void job_registry_state::finished(job_record terminal, bool durable) {
 }
 
 void job_registry_state::settle_ends() {
-  for (const auto& [id, entry] : running) {
-    if (!entry.end)
+  for (auto& [id, entry] : running) {
+    if (!entry.end || std::exchange(entry.asked, true))
       continue;
-    self->request(peers.storage, request_timeout, atom::fail_v, *entry.end)
+    // One question at a time: a storage that hangs must not find thousands.
+    self->request(peers.storage, caf::infinite, atom::fail_v, *entry.end)
       .then(
         [this](job_record& terminal) { finished(std::move(terminal), true); },
         [this, id = id](caf::error& err) {
           const auto why = describe(err);
           const auto i = running.find(id);
+          if (i != running.end())
+            i->second.asked = false;
           // It has been durable for long, only the answer was lost; since then
           // storage has removed the job.
           if (why.ours && why.code == errc::unknown_job && i != running.end())
@@ -357,8 +368,8 @@ void job_registry_state::settle_ends() {
             .warn();
         });
   }
-  for (const auto& [id, record] : withdrawn)
-    settle_withdrawn(record);
+  for (auto& [id, entry] : withdrawn)
+    settle_withdrawn(entry);
   self->delayed_send(self, settle_interval, atom::tick_v);
 }
 
@@ -380,7 +391,7 @@ void job_registry_state::job_died(const caf::actor_addr& source,
   record.error_message
     = "the capture's supervisor died: " + caf::to_string(why);
   record.finished = options.job.wall_clock();
-  self->request(peers.storage, options.job.seal_timeout, atom::seal_v, record)
+  self->request(peers.storage, caf::infinite, atom::seal_v, record)
     .then([this](job_record& terminal) { finished(std::move(terminal), true); },
           [this, record](caf::error& err) mutable {
             record.phase = job_phase::failed;
@@ -393,9 +404,14 @@ void job_registry_state::job_died(const caf::actor_addr& source,
 caf::result<job_record> job_registry_state::stop(const std::string& account,
                                                  const std::string& id) {
   auto* entry = find(account, id);
-  if (entry == nullptr)
-    // A terminal job: stopping it again changes nothing.
-    return get(account, id);
+  if (entry == nullptr) {
+    // A terminal job, and stopping it again changes nothing; or one of an
+    // earlier process that storage could not end yet.
+    const auto* known = remembered.find(id);
+    if (known != nullptr && known->spec.account_id == account)
+      return *known;
+    return ask_for(atom::stop_v, account, id);
+  }
   if (is_terminal(entry->record.phase))
     return entry->record;
   entry->record.stop_requested = true;
@@ -414,6 +430,11 @@ caf::result<caf::ok_atom> job_registry_state::erase(const std::string& account,
                                                     const std::string& id) {
   ok_promise promise{self->make_response_promise<caf::ok_atom>()};
   if (auto* entry = find(account, id)) {
+    if (entry->erasers.size() >= max_erasers)
+      return make_error(errc::storage_unavailable,
+                        "the end of capture " + id + " is not stored yet, and "
+                          + std::to_string(max_erasers)
+                          + " requests wait to remove it already");
     self->send(entry->handle, atom::stop_v, end_reason::stopped);
     entry->erasers.push_back(promise);
   } else {
@@ -460,9 +481,17 @@ caf::result<job_record> job_registry_state::get(const std::string& account,
   const auto* known = remembered.find(id);
   if (known != nullptr && known->spec.account_id == account)
     return *known;
+  return ask_for(atom::get_v, account, id);
+}
+
+/// Asks storage for a job that does not run, and remembers it if it has ended.
+template <class Atom>
+caf::result<job_record> job_registry_state::ask_for(Atom what,
+                                                    const std::string& account,
+                                                    const std::string& id) {
   guarded_promise<job_record> promise{
     self->make_response_promise<job_record>()};
-  self->request(peers.storage, request_timeout, atom::get_v, account, id)
+  self->request(peers.storage, request_timeout, what, account, id)
     .then(
       [this, promise](const job_record& record) {
         if (is_terminal(record.phase))

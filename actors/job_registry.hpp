@@ -65,7 +65,15 @@ struct job_registry_state {
     /// How it ended, for storage to make that durable. Nobody else is told
     /// before: a crash would make it end otherwise.
     std::optional<job_record> end;
+    bool asked = false;              ///< Storage, to make the end durable.
     std::vector<ok_promise> erasers; ///< Who waits for its removal.
+  };
+
+  /// A job that storage may have although its request was refused, as it is to
+  /// end.
+  struct withdrawn_job {
+    job_record record;
+    bool asked = false; ///< Storage, to end it.
   };
 
   /// A request for a job that is not answered yet.
@@ -150,9 +158,8 @@ struct job_registry_state {
   /// Finished jobs that were asked for. They change no more, but may be
   /// removed by storage, which says so.
   record_memory remembered{max_remembered_jobs};
-  /// Jobs that storage may have although their requests were refused, as they
-  /// are to end: it is asked until it has that. They count as running.
-  std::unordered_map<std::string, job_record> withdrawn;
+  /// Storage is asked until it has their ends. They count as running.
+  std::unordered_map<std::string, withdrawn_job> withdrawn;
   std::uint32_t creating = 0; ///< Jobs that are admitted, but not durable yet.
   /// Creates under way that have a key, by account and key.
   std::map<std::pair<std::string, std::string>, pending_create_ptr> keyed;
@@ -167,7 +174,10 @@ private:
   void admit(const pending_create_ptr& asked);
   void insert(const pending_create_ptr& asked);
   void withdraw(job_record record);
-  void settle_withdrawn(const job_record& record);
+  void settle_withdrawn(withdrawn_job& x);
+  template <class Atom>
+  caf::result<job_record> ask_for(Atom what, const std::string& account,
+                                  const std::string& id);
   void go_on(job_record record);
   void start(job_record record, std::chrono::nanoseconds time_left);
   void create_failed(const pending_create_ptr& asked, const caf::error& why);

@@ -160,7 +160,7 @@ stored<job_record> make_pending(storage_parts& parts, job_record record) {
   record.phase = job_phase::pending;
   auto written = permit(parts, storage_step::resume, record.id);
   if (written)
-    written = parts.index->update(record, durability::process);
+    written = update_row(parts, record, durability::process);
   if (!written)
     return tl::unexpected<store_error>{written.error()};
   return record;
@@ -260,6 +260,9 @@ stored<savefile_state> verify(storage_parts& parts, const stored_savefile& x) {
     return tl::unexpected<store_error>{pcapng.error()};
   if (*pcap == x.savefile_bytes && *pcapng == x.pcapng_bytes)
     return savefile_state::whole;
+  if (parts.check_place)
+    if (auto there = parts.check_place(); !there)
+      return tl::unexpected<store_error>{there.error()};
   auto found = parts.index->find(x.id);
   if (!found)
     return tl::unexpected<store_error>{found.error()};

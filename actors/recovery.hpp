@@ -39,7 +39,7 @@ enum class savefile_state : std::uint8_t {
 };
 
 /// Compares a `succeeded` job's files with its row, and has the row say,
-/// durably, what there is.
+/// durably, what there is. Fails if the directory is another one now.
 stored<savefile_state> verify(storage_parts& parts, const stored_savefile& x);
 
 /// Ends one job that an earlier process left open: keeps what its runs hold,

@@ -15,22 +15,6 @@ constexpr const char* packets_lost
   = "the storage directory was removed or replaced while the capture was not "
     "finished: its packets are lost";
 
-stored<void> renew_store(storage_parts& parts, const storage_options& options,
-                         const directory_loss& loss) {
-  if (parts.store && !loss.lock)
-    return parts.store->make_directories();
-  // Its lock may be the one that stands there.
-  parts.store.reset();
-  auto opened = savefile_store::open(
-    {options.directory, options.max_open_runs, options.files});
-  if (!opened)
-    return tl::unexpected<store_error>{opened.error()};
-  parts.store = std::move(*opened);
-  parts.reserve = std::make_unique<space_reserve>(
-    *options.files, options.directory / "reserve", options.reserve_bytes);
-  return {};
-}
-
 /// Puts a copy of the open index in the place of its lost file.
 stored<void> put_back(storage_parts& parts, const storage_options& options,
                       const fs::path& file) {
@@ -97,15 +81,29 @@ stored<void> end_open_jobs(storage_parts& parts, renewal_report& report) {
 
 } // namespace
 
+stored<void> replace_store(storage_parts& parts,
+                           const storage_options& options) {
+  // What was put in our place may be what we hold the lock of.
+  if (parts.store && parts.store->holds_lock())
+    parts.store.reset();
+  auto opened = savefile_store::open(
+    {options.directory, options.max_open_runs, options.files});
+  if (!opened)
+    return tl::unexpected<store_error>{opened.error()};
+  parts.store = std::move(*opened);
+  parts.reserve = std::make_unique<space_reserve>(
+    *options.files, options.directory / "reserve", options.reserve_bytes);
+  return {};
+}
+
 stored<renewal_report> renew(storage_parts& parts,
                              const storage_options& options,
                              const directory_loss& loss) {
   renewal_report report;
-  const auto had_store = parts.store != nullptr;
-  auto done = renew_store(parts, options, loss);
+  auto done = parts.store->make_directories();
   if (done)
     done = renew_index(parts, options, loss);
-  if (done && (loss.lock || loss.runs || !had_store))
+  if (done && (loss.lock || loss.runs))
     done = end_open_jobs(parts, report);
   if (!done)
     return tl::unexpected<store_error>{done.error()};

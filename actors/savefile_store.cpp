@@ -1,5 +1,7 @@
 #include "actors/savefile_store.hpp"
 
+#include "capture/output_file.hpp"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -202,6 +204,13 @@ stored<void> savefile_store::make_directories() {
   return sync_directory(files_, directory());
 }
 
+bool savefile_store::holds_lock() const {
+  const auto held = lock_->status();
+  const auto there = files_.status(directory() / "lock");
+  return held && there && held->device == there->device
+         && held->number == there->number;
+}
+
 // -- runs ---------------------------------------------------------------------
 
 stored<void> savefile_store::append(const std::string& id, std::uint32_t run,
@@ -368,14 +377,43 @@ savefile_store::open_merge(const std::string& id,
   return std::move(*opened);
 }
 
-stored<std::optional<std::uint64_t>>
-savefile_store::link_only_run(const std::string& id) {
+stored<bool> savefile_store::write_out_only_run(const std::string& id,
+                                                std::uint64_t& offset) {
+  const auto run = linkable_run(id);
+  if (!run)
+    return true;
+  const auto size_bytes = runs_.at(id).at(*run).size_bytes;
+  // What is left goes with the sync.
+  if (size_bytes - offset < capture::output_file::write_out_bytes)
+    return true;
+  const auto file = run_path(id, *run);
+  const auto done
+    = files_.open(file, open_mode::read).and_then([&](const auto& in) {
+        return in->write_out(offset, capture::output_file::write_out_bytes);
+      });
+  if (!done)
+    return system_failure("write " + file.string(), done.error());
+  offset += capture::output_file::write_out_bytes;
+  return false;
+}
+
+/// The only run of a job, if it is in order of time.
+std::optional<std::uint32_t>
+savefile_store::linkable_run(const std::string& id) const {
   const auto all = runs(id);
   if (all.size() != 1 || !all.begin()->second.ordered)
     return std::nullopt;
+  return all.begin()->first;
+}
+
+stored<std::optional<std::uint64_t>>
+savefile_store::link_only_run(const std::string& id) {
+  const auto linkable = linkable_run(id);
+  if (!linkable)
+    return std::nullopt;
   if (auto cut = cut_off_torn_tails(id); !cut)
     return tl::unexpected<store_error>{cut.error()};
-  const auto run = all.begin()->first;
+  const auto run = *linkable;
   const auto file = run_path(id, run);
   const auto part = part_path(id, savefile_format::pcap);
   if (auto removed = remove_file(files_, part); !removed)

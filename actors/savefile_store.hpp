@@ -95,6 +95,9 @@ public:
   /// Makes the directories anew that are missing.
   stored<void> make_directories();
 
+  /// Whether the lock file that stands there is the one that is held.
+  bool holds_lock() const;
+
   // -- runs -------------------------------------------------------------------
 
   /// Appends a batch to a run, which begins with its first batch. A run never
@@ -122,6 +125,11 @@ public:
   open_merge(const std::string& id,
              std::map<std::uint32_t, capture::merge_input> inputs, bool pcapng,
              capture::time_precision precision);
+
+  /// Has a part of the only run of a job go out to the disk, from `offset` on,
+  /// which it moves. Returns whether there is no more of it, so that
+  /// `link_only_run` has little to wait for.
+  stored<bool> write_out_only_run(const std::string& id, std::uint64_t& offset);
 
   /// Makes the only run of a job its `.part` file, by a link and a sync of what
   /// it holds: a merge would copy it byte for byte. Returns the file's size, or
@@ -184,6 +192,8 @@ private:
   };
 
   savefile_store(options opts, std::unique_ptr<capture::file> lock);
+
+  std::optional<std::uint32_t> linkable_run(const std::string& id) const;
 
   std::filesystem::path runs_path(const std::string& id) const;
   std::filesystem::path run_path(const std::string& id,

@@ -116,9 +116,16 @@ std::uint64_t pcapng_bytes_of(const job_record& x) {
 
 } // namespace
 
-stored<void> update_row(storage_parts& parts, const job_record& record) {
-  return with_reserve(
-    parts, [&] { return parts.index->update(record, durability::host); });
+stored<void> update_row(storage_parts& parts, const job_record& record,
+                        durability wanted) {
+  return with_reserve(parts,
+                      [&] { return parts.index->update(record, wanted); });
+}
+
+stored<void> note_stop(storage_parts& parts, const std::string& account,
+                       const std::string& id) {
+  return with_reserve(parts,
+                      [&] { return parts.index->request_stop(account, id); });
 }
 
 stored<void> erase_rows(storage_parts& parts,
@@ -229,7 +236,9 @@ seal_task::seal_task(job_record record) : record_(std::move(record)) {}
 stored<bool> seal_task::step(storage_parts& parts, std::size_t budget_bytes) {
   if (published_)
     return commit(parts);
-  auto done = merge_ ? merge_slice(parts, budget_bytes) : close(parts);
+  auto done = merge_     ? merge_slice(parts, budget_bytes)
+              : linking_ ? link(parts)
+                         : close(parts);
   // Its files are open until then: removing them would free no space, and the
   // row that says why the seal failed may need it.
   if (!done || published_)
@@ -278,15 +287,30 @@ stored<bool> seal_task::close(storage_parts& parts) {
 /// Begins to write the `.part` files.
 stored<bool> seal_task::open(storage_parts& parts) {
   // A run is a savefile of nanoseconds.
-  if (!pcapng_ && parts.precision == capture::time_precision::nanoseconds) {
-    if (auto allowed = permit(parts, storage_step::merge, record_.id); !allowed)
-      return tl::unexpected<store_error>{allowed.error()};
-    const auto linked = parts.store->link_only_run(record_.id);
-    if (!linked)
-      return tl::unexpected<store_error>{linked.error()};
-    if (*linked)
-      return publish(parts, **linked, 0);
-  }
+  linking_
+    = !pcapng_ && parts.precision == capture::time_precision::nanoseconds;
+  linked_bytes_ = 0;
+  return linking_ ? link(parts) : begin_merge(parts);
+}
+
+/// Makes the only run the savefile, a part of it at a time.
+stored<bool> seal_task::link(storage_parts& parts) {
+  if (auto allowed = permit(parts, storage_step::merge, record_.id); !allowed)
+    return tl::unexpected<store_error>{allowed.error()};
+  const auto all_out
+    = parts.store->write_out_only_run(record_.id, linked_bytes_);
+  if (!all_out)
+    return tl::unexpected<store_error>{all_out.error()};
+  if (!*all_out)
+    return false;
+  const auto linked = parts.store->link_only_run(record_.id);
+  if (!linked)
+    return tl::unexpected<store_error>{linked.error()};
+  linking_ = false;
+  return *linked ? publish(parts, **linked, 0) : begin_merge(parts);
+}
+
+stored<bool> seal_task::begin_merge(storage_parts& parts) {
   auto opened = parts.store->open_merge(record_.id, merge_inputs(record_),
                                         pcapng_, parts.precision);
   if (!opened)

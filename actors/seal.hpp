@@ -29,6 +29,9 @@ struct storage_parts {
   bool pcapng = true;
   capture::time_precision precision = capture::time_precision::nanoseconds;
   std::function<unix_ns()> wall_clock;
+  /// Looks whether the directory is still the one that was opened: what is
+  /// missing in another one is not lost. Empty where nobody replaces it.
+  std::function<stored<void>()> check_place;
   fault_plan faults; ///< Empty in production.
 };
 
@@ -37,7 +40,12 @@ stored<void> permit(const storage_parts& parts, storage_step step,
                     const std::string& id);
 
 /// Updates a row, with the reserve if there is no space otherwise.
-stored<void> update_row(storage_parts& parts, const job_record& record);
+stored<void> update_row(storage_parts& parts, const job_record& record,
+                        durability wanted = durability::host);
+
+/// Notes that a client wants a job's end, in the same way.
+stored<void> note_stop(storage_parts& parts, const std::string& account,
+                       const std::string& id);
 
 /// Removes rows, all or none, in the same way.
 stored<void> erase_rows(storage_parts& parts,
@@ -103,15 +111,23 @@ public:
   explicit seal_task(job_record record);
 
   /// Does the next slice; merges about `budget_bytes`. Returns true when the
-  /// record is terminal and durable. After an error the task is over: see
-  /// `commit_storage_error`.
+  /// record is terminal and durable. After an error a task that has published
+  /// may be asked again; any other is over: see `commit_storage_error`.
   stored<bool> step(storage_parts& parts, std::size_t budget_bytes);
 
   const job_record& record() const;
 
+  /// Whether the savefile is whole, durable and has its name: all that may
+  /// still fail is the row that says so.
+  bool published() const {
+    return published_;
+  }
+
 private:
   stored<bool> close(storage_parts& parts);
   stored<bool> open(storage_parts& parts);
+  stored<bool> link(storage_parts& parts);
+  stored<bool> begin_merge(storage_parts& parts);
   stored<bool> take_less(storage_parts& parts, const store_error& why);
   void leave_out_pcapng();
   stored<bool> merge_slice(storage_parts& parts, std::size_t budget_bytes);
@@ -121,8 +137,10 @@ private:
 
   job_record record_;
   std::unique_ptr<capture::merge> merge_;
-  bool closed_ = false; ///< The row says `sealing`.
-  bool pcapng_ = false; ///< Both files are written.
+  bool closed_ = false;            ///< The row says `sealing`.
+  bool pcapng_ = false;            ///< Both files are written.
+  bool linking_ = false;           ///< The only run is to be the savefile.
+  std::uint64_t linked_bytes_ = 0; ///< Of it, those that are on the disk.
   bool published_ = false;
 };
 

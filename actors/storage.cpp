@@ -23,6 +23,9 @@ constexpr std::size_t sweep_step_jobs = 16;
 /// the second one: whoever removes it may still be at it.
 constexpr std::chrono::seconds renew_interval{1};
 
+/// Between two attempts to write the last row of a job whose savefile stands.
+constexpr std::chrono::seconds last_row_interval{1};
+
 /// Idempotency keys that it forgets, at most, and jobs that it no longer counts
 /// against allowances.
 constexpr std::size_t sweep_step_rows = 250;
@@ -204,6 +207,11 @@ caf::error storage_state::init(storage_options opts) {
     .info();
   unresolved.assign(report->unresolved.begin(), report->unresolved.end());
   home = directory_identity{*options.files, options.directory};
+  parts.check_place = [this]() -> stored<void> {
+    if (const auto loss = home.compare())
+      return store_failure(store_errc::unavailable, loss.text);
+    return {};
+  };
   room = make_capacity();
   for (const auto& x : report->resumed) {
     open_jobs.emplace(x.id, caf::none);
@@ -331,9 +339,22 @@ caf::result<job_record> storage_state::stop(const std::string& account,
                                             const std::string& id) {
   if (auto err = check_home(true))
     return err;
-  if (auto noted = parts.index->request_stop(account, id); !noted)
-    return as_error(noted.error());
-  return get(account, id);
+  auto found = parts.index->find(id);
+  if (!found)
+    return as_error(found.error());
+  if (!*found || (*found)->spec.account_id != account)
+    return unknown(id);
+  auto& record = **found;
+  if (is_terminal(record.phase))
+    return std::move(record);
+  // Where not even the reserve helps: that passes, and it is no new capture
+  // that there would be too little space for.
+  if (auto noted = note_stop(parts, account, id); !noted)
+    return make_error(errc::storage_unavailable, noted.error().message);
+  record.stop_requested = true;
+  // The stop stands, whether it can be carried out now or later.
+  static_cast<void>(settle(record));
+  return std::move(record);
 }
 
 void storage_state::refund(const std::string& id) {
@@ -355,7 +376,7 @@ caf::result<job_record> storage_state::seal(const job_record& record) {
     if (is_terminal((*found)->phase))
       return std::move(**found);
     open_jobs.erase(record.id);
-    queued = seals.insert(seals.end(), pending_seal{seal_task{record}, {}});
+    queued = seals.insert(seals.end(), pending_seal{seal_task{record}, {}, {}});
     go_on_sealing();
   }
   queued->askers.emplace_back(self->make_response_promise<job_record>());
@@ -363,31 +384,59 @@ caf::result<job_record> storage_state::seal(const job_record& record) {
 }
 
 void storage_state::go_on_sealing() {
-  if (!seals.empty() && !working)
-    self->send(self, atom::work_v);
+  if (!seals.empty() && !working) {
+    if (ready_seal() != seals.end())
+      self->send(self, atom::work_v);
+    else
+      self->delayed_send(self, last_row_interval, atom::work_v);
+  }
   working = !seals.empty();
 }
 
 void storage_state::seal_slice() {
   working = false;
-  if (seals.empty() || check_home(false))
-    return; // the last one was failed meanwhile; or it waits for the directory
-  auto& oldest = seals.front();
-  const auto done = oldest.task.step(parts, options.seal_slice_bytes);
+  if (check_home(false))
+    return; // they wait for the directory
+  const auto next = ready_seal();
+  if (next == seals.end())
+    return go_on_sealing();
+  const auto done = next->task.step(parts, options.seal_slice_bytes);
   if (!done) {
-    finish_seal(done.error());
+    seal_failed(next, done.error());
   } else if (*done) {
-    room.close(oldest.task.record().id);
-    for (const auto& asker : oldest.askers)
-      asker.deliver(oldest.task.record());
-    seals.pop_front();
+    room.close(next->task.record().id);
+    for (const auto& asker : next->askers)
+      asker.deliver(next->task.record());
+    seals.erase(next);
   }
   go_on_sealing();
 }
 
-void storage_state::finish_seal(const store_error& why) {
-  const auto ended = std::move(seals.front());
-  seals.pop_front();
+void storage_state::seal_failed(std::deque<pending_seal>::iterator which,
+                                const store_error& why) {
+  auto& task = which->task;
+  // What is missing in another directory is not lost: it waits as well.
+  if (check_home(true)) {
+    task = seal_task{task.record()};
+    which->again.reset();
+    return;
+  }
+  if (!task.published()) {
+    auto ended = std::move(*which);
+    seals.erase(which);
+    return finish_seal(std::move(ended), why);
+  }
+  // A crash now would keep the savefile, and so do we.
+  if (!which->again)
+    log_event{"storage-end-not-durable"}
+      .with("job", task.record().id)
+      .with("error", why.message)
+      .error();
+  which->again = self->clock().now() + last_row_interval;
+}
+
+/// Ends a job that cannot be sealed.
+void storage_state::finish_seal(pending_seal ended, const store_error& why) {
   const auto& record = ended.task.record();
   log_event{"storage-seal-failed"}
     .with("job", record.id)
@@ -415,16 +464,16 @@ caf::result<job_record> storage_state::fail(const job_record& record) {
     return unknown(record.id);
   if (is_terminal((*found)->phase))
     return std::move(**found);
+  if (const auto queued = find_seal(record.id); queued != seals.end()) {
+    // Its packets are whole, however long that takes.
+    queued->askers.emplace_back(self->make_response_promise<job_record>());
+    return queued->askers.back().raw();
+  }
   auto failed = commit_failed(parts, record);
   if (!failed)
     return as_error(failed.error());
   open_jobs.erase(record.id);
   room.close(record.id);
-  if (const auto queued = find_seal(record.id); queued != seals.end()) {
-    for (const auto& asker : queued->askers)
-      asker.deliver(*failed);
-    seals.erase(queued);
-  }
   return std::move(*failed);
 }
 
@@ -589,7 +638,7 @@ void storage_state::sweep(std::uint64_t round) {
     self->delayed_send(self, options.sweep_interval, atom::sweep_v, round);
     return;
   }
-  retry_unresolved();
+  const auto resolved = retry_unresolved();
   const auto now = self->clock().now();
   leases.prune(now);
   const auto victims = expired_jobs(*parts.index, options, leases,
@@ -602,7 +651,7 @@ void storage_state::sweep(std::uint64_t round) {
   // not spin.
   const auto removed = victims && remove(*victims);
   const auto forgot = forget_old();
-  if (removed || forgot)
+  if (resolved || removed || forgot)
     self->send(self, atom::sweep_v, round);
   else
     self->delayed_send(self, options.sweep_interval, atom::sweep_v, round);
@@ -672,13 +721,17 @@ unix_ns storage_state::oldest_collect() const {
          - std::chrono::nanoseconds{options.collect_window}.count();
 }
 
-void storage_state::retry_unresolved() {
+/// Tries again to end one job of an earlier process. Returns whether it could,
+/// and there are more.
+bool storage_state::retry_unresolved() {
   if (unresolved.empty())
-    return;
+    return false;
   auto id = std::move(unresolved.front());
   unresolved.pop_front();
-  if (!resolve(parts, id))
-    unresolved.push_back(std::move(id));
+  if (resolve(parts, id))
+    return !unresolved.empty();
+  unresolved.push_back(std::move(id));
+  return false;
 }
 
 /// Ends a job of an earlier process whose end the index has refused so far, for
@@ -733,7 +786,12 @@ caf::error storage_state::check_home(bool at_once) {
 }
 
 void storage_state::look_for_directory() {
-  const auto loss = home.compare();
+  auto loss = home.compare();
+  if (store_replaced && !loss.lock) {
+    loss.lock = true;
+    loss.text += (loss.text.empty() ? "" : ", ") + options.directory.string()
+                 + " is back after another one was taken up";
+  }
   auto done = stored<void>{};
   if (loss)
     done = renew_home(loss);
@@ -758,12 +816,18 @@ void storage_state::look_for_directory() {
 stored<void> storage_state::renew_home(const directory_loss& loss) {
   if (auto obstacle = home.obstacle(); !obstacle.empty())
     return store_failure(store_errc::unavailable, std::move(obstacle));
+  if (loss.lock) {
+    const auto replaced = replace_store(parts, options);
+    store_replaced = store_replaced || replaced || !parts.store;
+    if (!replaced)
+      return replaced;
+    room = make_capacity();
+  }
   const auto report = renew(parts, options, loss);
   if (!report)
     return tl::unexpected<store_error>{report.error()};
   home = directory_identity{*options.files, options.directory};
-  if (loss.lock)
-    room = make_capacity();
+  store_replaced = false;
   for (const auto& id : report->failed) {
     open_jobs.erase(id);
     room.close(id);
@@ -780,6 +844,7 @@ void storage_state::take_up_seals(const directory_loss& loss) {
     if (known && *known && !is_terminal((*known)->phase)) {
       if (loss)
         x.task = seal_task{record}; // what it had written may be gone
+      x.again.reset();
       seals.push_back(std::move(x));
       continue;
     }
@@ -809,6 +874,13 @@ std::deque<storage_state::pending_seal>::iterator
 storage_state::find_seal(const std::string& id) {
   return std::find_if(seals.begin(), seals.end(),
                       [&](const auto& x) { return x.task.record().id == id; });
+}
+
+std::deque<storage_state::pending_seal>::iterator storage_state::ready_seal() {
+  const auto now = self->clock().now();
+  return std::find_if(seals.begin(), seals.end(), [&](const auto& x) {
+    return !x.again || *x.again <= now;
+  });
 }
 
 // -- behavior -----------------------------------------------------------------

@@ -13,6 +13,7 @@
 #include "capture/posix_file_system.hpp"
 #include "capture/savefile.hpp"
 
+#include <caf/actor_clock.hpp>
 #include <caf/error.hpp>
 #include <caf/typed_event_based_actor.hpp>
 
@@ -75,6 +76,8 @@ struct storage_state {
   struct pending_seal {
     seal_task task;
     std::vector<guarded_promise<job_record>> askers;
+    /// Not before, if the index has refused its last row.
+    std::optional<caf::actor_clock::time_point> again;
   };
 
   // -- initialization ---------------------------------------------------------
@@ -111,7 +114,7 @@ struct storage_state {
   /// gets the one record that there is: asking again is harmless.
   caf::result<job_record> seal(const job_record& record);
 
-  /// Does one slice of the oldest seal.
+  /// Does one slice of the oldest seal that can go on.
   void seal_slice();
 
   caf::result<job_record> fail(const job_record& record);
@@ -166,7 +169,9 @@ struct storage_state {
   caf::error home_lost; ///< Why nothing can be written: the directory is gone.
   std::optional<capacity::time_point> home_seen; ///< When last looked at.
   std::string home_trouble; ///< Why it could not be made anew, as logged last.
-  caf::error index_damage;  ///< Why no job may be added or removed.
+  /// The store is no more the one of `home`: making it anew has failed later.
+  bool store_replaced = false;
+  caf::error index_damage;              ///< Why no job may be added or removed.
   std::unique_ptr<index_check> check;   ///< Of a large index; gone before it.
   std::optional<inspection> inspecting; ///< Until it has ended.
   bool inspect_sent = false;            ///< An `inspect` message is under way.
@@ -191,14 +196,17 @@ private:
   stored<void> renew_home(const directory_loss& loss);
   void take_up_seals(const directory_loss& loss);
   std::deque<pending_seal>::iterator find_seal(const std::string& id);
-  void finish_seal(const store_error& why);
+  std::deque<pending_seal>::iterator ready_seal();
+  void seal_failed(std::deque<pending_seal>::iterator which,
+                   const store_error& why);
+  void finish_seal(pending_seal ended, const store_error& why);
   void go_on_sealing();
   bool remove(const std::vector<stored_savefile>& victims);
   void tell_of_change(const std::string& id);
   bool forget_old();
   unix_ns oldest_key() const;
   unix_ns oldest_collect() const;
-  void retry_unresolved();
+  bool retry_unresolved();
   caf::error settle(job_record& record);
 };
 

@@ -571,14 +571,35 @@ TEST_F(Engine, TellsNothingOlderThanAListDid) {
   EXPECT_EQ(get(job.id).phase, job_phase::failed);
 }
 
-TEST_F(Engine, FailsWhenSealingTakesForEver) {
+// To give up on it would lose packets that are whole.
+TEST_F(Engine, WaitsForASealHoweverLongItTakes) {
   disk->hold_seals = true;
   const auto job = create(spec(10));
   host.on("eth0").deliver_packets(10);
-  advance(registry_opts.job.seal_timeout + 10s, 1s);
-  const auto record = get(job.id);
-  EXPECT_EQ(record.phase, job_phase::failed);
-  EXPECT_EQ(record.reason, end_reason::storage_error);
+  advance(1h, 1min);
+  EXPECT_EQ(get(job.id).phase, job_phase::sealing);
+  ASSERT_EQ(disk->held_seals.size(), 1u);
+  self->send(storage, atom::work_v);
+  run();
+  EXPECT_EQ(get(job.id).phase, job_phase::succeeded);
+  EXPECT_EQ(get(job.id).reason, end_reason::packet_limit);
+}
+
+TEST_F(Engine, AsksAStorageThatHangsOnceForEachEnd) {
+  disk->fail_seal = true;
+  disk->hold_fails = true;
+  const auto job = create(spec(10));
+  host.on("eth0").deliver_packets(10);
+  advance(1h, 1s);
+  EXPECT_EQ(disk->held_fails.size(), 1u);
+  // Those who want it gone wait, but not all that there may be.
+  const auto erase = [&] {
+    return failure_of(
+      ask<caf::ok_atom>(registry, atom::erase_v, std::string{account}, job.id));
+  };
+  for (int n = 0; n < 16; ++n)
+    EXPECT_TRUE(erase().timeout) << n;
+  EXPECT_EQ(erase().code, errc::storage_unavailable);
 }
 
 // -- admission ----------------------------------------------------------------

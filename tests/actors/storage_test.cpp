@@ -1,4 +1,5 @@
 #include "actors/storage.hpp"
+#include "capture/output_file.hpp"
 #include "tests/support/actor_fixture.hpp"
 #include "tests/support/savefile_reader.hpp"
 #include "tests/support/scripted_source.hpp"
@@ -9,6 +10,7 @@
 
 #include <unistd.h>
 
+#include <fstream>
 #include <memory>
 #include <set>
 #include <string>
@@ -684,7 +686,8 @@ TEST_F(StorageTest, FailsNoJobThatHasEnded) {
   expect_whole(1);
 }
 
-TEST_F(StorageTest, FailsAJobThatWaitsToBeSealed) {
+// Whoever has lost patience with a seal must not lose the packets with it.
+TEST_F(StorageTest, FailsNoJobThatIsBeingSealed) {
   options.seal_slice_bytes = 1;
   start();
   const auto record = captured(1);
@@ -693,12 +696,13 @@ TEST_F(StorageTest, FailsAJobThatWaitsToBeSealed) {
   auto next = ask_later(aut, atom::seal_v, other);
   for (int i = 0; i < 4; ++i)
     deliver_to(aut);
-  ASSERT_TRUE(ask<job_record>(aut, atom::fail_v, record));
-  EXPECT_EQ(receive_answer<job_record>(sealing)->phase, job_phase::failed);
+  for (const auto& x : {record, other})
+    EXPECT_EQ(ask<job_record>(aut, atom::fail_v, x)->phase,
+              job_phase::succeeded);
+  EXPECT_EQ(receive_answer<job_record>(sealing)->phase, job_phase::succeeded);
   EXPECT_EQ(receive_answer<job_record>(next)->phase, job_phase::succeeded);
-  EXPECT_EQ(get(1).phase, job_phase::failed);
-  EXPECT_THAT(left_on_disk(),
-              ElementsAre(id_of(2) + ".pcap", id_of(2) + ".pcapng"));
+  expect_whole(1);
+  expect_whole(2);
 }
 
 TEST_F(StorageTest, TriesAgainToFailAJobThatTheIndexRefused) {
@@ -756,6 +760,72 @@ TEST_F(StorageTest, SealsAgainWhatCouldNotEvenBeFailed) {
   expect_whole(1);
   EXPECT_THAT(left_on_disk(),
               ElementsAre(id_of(1) + ".pcap", id_of(1) + ".pcapng"));
+}
+
+// One sync of all of it would keep everybody waiting.
+TEST_F(StorageTest, LinksALongRunPartByPart) {
+  options.pcapng = false;
+  start();
+  auto record = make_record(1);
+  insert(record);
+  record.interfaces = {make_interface("eth0")};
+  record.reason = end_reason::packet_limit;
+  const auto batches = 2 * capture::output_file::write_out_bytes
+                         / make_batch(50'000).size_bytes()
+                       + 1;
+  for (std::uint64_t n = 0; n < batches; ++n)
+    ASSERT_TRUE(append(
+      record, 0, make_batch(50'000, static_cast<unix_ns>(n) * 50'000'000)));
+  auto sealing = ask_later(aut, atom::seal_v, record);
+  ASSERT_TRUE(deliver_to(aut));
+  std::size_t slices = 0;
+  while (!fs::exists(savefile_file(1))) {
+    ASSERT_TRUE(deliver_to(aut));
+    ++slices;
+  }
+  EXPECT_EQ(slices, 3u);
+  run();
+  const auto sealed = receive_answer<job_record>(sealing);
+  ASSERT_TRUE(sealed) << failure_of(sealed).text;
+  EXPECT_EQ(sealed->packets_captured, batches * 50'000);
+  EXPECT_EQ(fs::file_size(savefile_file(1)), sealed->savefile_bytes);
+}
+
+// A crash at this point would keep the savefile.
+TEST_F(StorageTest, KeepsASavefileWhoseLastRowTheIndexRefuses) {
+  start();
+  faults->broken = {storage_step::commit};
+  auto sealing = ask_later(aut, atom::seal_v, captured(1));
+  run();
+  auto failing = ask_later(aut, atom::fail_v, make_record(1));
+  advance(std::chrono::seconds{10}, std::chrono::seconds{1});
+  EXPECT_EQ(get(1).phase, job_phase::sealing);
+  EXPECT_EQ(failure_of(download(1)).code, errc::not_ready);
+  auto next = ask_later(aut, atom::seal_v, captured(2));
+  while (!fs::exists(savefile_file(2)))
+    advance(std::chrono::seconds{1});
+  faults->broken.clear();
+  advance(std::chrono::seconds{2}, std::chrono::seconds{1});
+  EXPECT_EQ(receive_answer<job_record>(sealing)->phase, job_phase::succeeded);
+  EXPECT_EQ(receive_answer<job_record>(failing)->phase, job_phase::succeeded);
+  EXPECT_EQ(receive_answer<job_record>(next)->phase, job_phase::succeeded);
+  for (int round = 0; round < 2; ++round) {
+    expect_whole(1);
+    expect_whole(2);
+    EXPECT_THAT(left_on_disk(), SizeIs(4)) << "no runs";
+    restart();
+  }
+}
+
+TEST_F(StorageTest, KeepsASavefileWhoseLastRowACrashPrevents) {
+  start();
+  faults->broken = {storage_step::commit};
+  auto sealing = ask_later(aut, atom::seal_v, captured(1));
+  advance(std::chrono::seconds{3}, std::chrono::seconds{1});
+  EXPECT_EQ(get(1).phase, job_phase::sealing);
+  restart();
+  expect_whole(1);
+  EXPECT_FALSE(receive_answer<job_record>(sealing));
 }
 
 TEST_F(StorageTest, FailsASealForWhichTheDiskIsTooSmall) {
@@ -823,6 +893,9 @@ TEST_F(StorageTest, EndsJobsAndRemovesThemOnADiskWithoutAFreeByte) {
   EXPECT_EQ(stats().reserve_bytes, 2u << 20);
   EXPECT_FALSE(stats().full);
   disk.fill(0);
+  EXPECT_TRUE(
+    ask<job_record>(aut, atom::stop_v, std::string{account}, id_of(1)))
+    << "with the reserve";
   const auto more = append(record, 0, make_batch(2000));
   EXPECT_EQ(failure_of(more).code, errc::storage_full);
   record.reason = end_reason::storage_full;
@@ -1503,6 +1576,61 @@ TEST_F(StorageTest, EndsAJobOfAnEarlierProcessToEraseIt) {
   EXPECT_THAT(state_of<storage_state>(aut).unresolved, IsEmpty());
 }
 
+TEST_F(StorageTest, EndsAJobOfAnEarlierProcessThatIsToStop) {
+  start();
+  captured(1);
+  stop();
+  faults->broken
+    = {storage_step::resume, storage_step::close, storage_step::commit};
+  start();
+  EXPECT_THAT(resume().jobs, IsEmpty());
+  const auto stop_it = [this] {
+    return ask<job_record>(aut, atom::stop_v, std::string{account}, id_of(1));
+  };
+  const auto later = stop_it();
+  ASSERT_TRUE(later) << failure_of(later).text;
+  EXPECT_TRUE(later->stop_requested);
+  EXPECT_FALSE(is_terminal(later->phase));
+  EXPECT_TRUE(get(1).stop_requested) << "a crash does not undo it";
+  faults->broken.clear();
+  const auto ended = stop_it();
+  ASSERT_TRUE(ended) << failure_of(ended).text;
+  EXPECT_EQ(ended->phase, job_phase::succeeded);
+  EXPECT_EQ(ended->reason, end_reason::stopped);
+  expect_whole(1);
+}
+
+TEST_F(StorageTest, EndsAllJobsOfAnEarlierProcessWhenTheIndexIsBack) {
+  start();
+  for (int n = 1; n <= 3; ++n)
+    captured(n);
+  stop();
+  faults->broken
+    = {storage_step::resume, storage_step::close, storage_step::commit};
+  start();
+  EXPECT_THAT(state_of<storage_state>(aut).unresolved, SizeIs(3));
+  faults->broken.clear();
+  advance(options.sweep_interval);
+  EXPECT_THAT(state_of<storage_state>(aut).unresolved, IsEmpty());
+  for (int n = 1; n <= 3; ++n)
+    expect_whole(n);
+}
+
+TEST_F(StorageTest, StopsNoJobOfOthersAndNoneThatHasEnded) {
+  start();
+  captured(1);
+  const auto foreign
+    = ask<job_record>(aut, atom::stop_v, std::string{other_account}, id_of(1));
+  EXPECT_EQ(failure_of(foreign).code, errc::unknown_job);
+  EXPECT_FALSE(get(1).stop_requested);
+  finished(2);
+  const auto ended
+    = ask<job_record>(aut, atom::stop_v, std::string{account}, id_of(2));
+  ASSERT_TRUE(ended);
+  EXPECT_EQ(ended->reason, end_reason::packet_limit);
+  EXPECT_FALSE(get(2).stop_requested);
+}
+
 TEST_F(StorageTest, TellsWhatItHolds) {
   start();
   EXPECT_EQ(stats().savefile_bytes, 0u);
@@ -1595,6 +1723,67 @@ TEST_F(StorageTest, NoticesAWriteAheadLogThatWasRemoved) {
   EXPECT_TRUE(known(2));
 }
 
+TEST_F(StorageTest, GoesOnWithADirectoryThatCouldNotBeMadeAnewMeanwhile) {
+  start();
+  finished(1);
+  const auto running = captured(2);
+  const auto away = directory.path() / "away";
+  fs::rename(options.directory, away);
+  std::ofstream{options.directory} << "no directory";
+  EXPECT_EQ(failure_of(try_insert(make_record(3))).code, errc::storage_lost);
+  advance(std::chrono::seconds{3}, std::chrono::seconds{1});
+  fs::remove(options.directory);
+  fs::rename(away, options.directory);
+  advance(std::chrono::seconds{1});
+  expect_whole(1);
+  ASSERT_TRUE(append(running, 0, make_batch(1, 40))) << "it goes on";
+  ASSERT_TRUE(seal(running));
+  EXPECT_EQ(get(2).packets_captured, 6u);
+  finished(3);
+  expect_whole(3);
+}
+
+TEST_F(StorageTest, GoesOnWithADirectoryThatIsBackAfterAnotherWasTakenUp) {
+  options.reserve_bytes = 2u << 20;
+  start();
+  finished(1);
+  captured(2);
+  const auto away = directory.path() / "away";
+  fs::rename(options.directory, away);
+  // No copy of the index can be made there.
+  fs::create_directories(options.directory / "index.sqlite.new" / "x");
+  EXPECT_EQ(failure_of(try_insert(make_record(3))).code, errc::storage_lost);
+  advance(std::chrono::seconds{3}, std::chrono::seconds{1});
+  EXPECT_TRUE(fs::exists(options.directory / "lock")) << "it was taken up";
+  fs::remove_all(options.directory);
+  fs::rename(away, options.directory);
+  advance(std::chrono::seconds{1});
+  expect_whole(1);
+  EXPECT_EQ(get(2).phase, job_phase::failed);
+  EXPECT_THAT(get(2).error_message, HasSubstr("its packets are lost"));
+  EXPECT_EQ(stats().reserve_bytes, 2u << 20);
+  finished(3);
+  expect_whole(3);
+  EXPECT_THAT(refusal(), HasSubstr("another edgecapd uses this directory"));
+}
+
+TEST_F(StorageTest, GoesOnWithADirectoryIntoWhichItsFilesWereMoved) {
+  start();
+  finished(1);
+  const auto away = directory.path() / "away";
+  fs::rename(options.directory, away);
+  EXPECT_EQ(failure_of(try_insert(make_record(2))).code, errc::storage_lost);
+  fs::create_directory(options.directory);
+  fs::rename(away / "lock", options.directory / "lock.moved");
+  fs::rename(options.directory / "lock.moved", options.directory / "lock");
+  for (const auto* name :
+       {"index.sqlite", "index.sqlite-wal", "index.sqlite-shm", "savefiles"})
+    fs::rename(away / name, options.directory / name);
+  advance(std::chrono::seconds{1});
+  expect_whole(1);
+  insert(make_record(2));
+}
+
 TEST_F(StorageTest, WaitsForADirectoryThatIsUnmounted) {
   tiny_disk disk{8u << 20};
   if (!disk.mounted())
@@ -1647,6 +1836,26 @@ TEST_F(StorageTest, GoesOnWithTheSealsOfADirectoryThatIsBack) {
   EXPECT_EQ(receive_answer<job_record>(sealing)->phase, job_phase::succeeded);
   EXPECT_EQ(receive_answer<job_record>(next)->phase, job_phase::succeeded);
   expect_whole(1);
+  expect_whole(2);
+}
+
+TEST_F(StorageTest, LosesNoSealThatMissesTheDirectoryFirst) {
+  options.seal_slice_bytes = 1;
+  start();
+  const auto first = captured(1);
+  const auto second = captured(2);
+  // It has just been looked at, and is not again before the seals need it.
+  ASSERT_TRUE(append(first, 0, make_batch(1, 40)));
+  const auto away = directory.path() / "away";
+  fs::rename(options.directory, away);
+  auto sealing = ask_later(aut, atom::seal_v, first);
+  auto next = ask_later(aut, atom::seal_v, second);
+  run();
+  EXPECT_FALSE(is_terminal(get(1).phase));
+  fs::rename(away, options.directory);
+  advance(std::chrono::seconds{1});
+  EXPECT_EQ(receive_answer<job_record>(sealing)->packets_captured, 6u);
+  EXPECT_EQ(receive_answer<job_record>(next)->phase, job_phase::succeeded);
   expect_whole(2);
 }
 

@@ -32,6 +32,7 @@ void engine_fixture::TearDown() {
   disk->held.clear(); // a kept promise keeps its actor
   disk->held_inserts.clear();
   disk->held_seals.clear();
+  disk->held_fails.clear();
   registry = nullptr;
   limiter = nullptr;
   storage = nullptr;

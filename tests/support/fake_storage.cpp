@@ -99,7 +99,7 @@ storage_actor::behavior_type fake_storage(storage_actor::pointer self,
         return broken("seal");
       if (st->hold_seals) {
         auto promise = self->make_response_promise<job_record>();
-        st->held_seals.push_back(promise);
+        st->held_seals.emplace_back(promise, record);
         return promise;
       }
       auto sealed = record;
@@ -113,7 +113,13 @@ storage_actor::behavior_type fake_storage(storage_actor::pointer self,
       st->records[record.id] = sealed;
       return sealed;
     },
-    [st](atom::fail, const job_record& record) -> caf::result<job_record> {
+    [self, st](atom::fail,
+               const job_record& record) -> caf::result<job_record> {
+      if (st->hold_fails) {
+        auto promise = self->make_response_promise<job_record>();
+        st->held_fails.push_back(promise);
+        return promise;
+      }
       if (st->fail_fail_unknown)
         return unknown(record.id);
       if (st->fail_fail)
@@ -173,6 +179,11 @@ storage_actor::behavior_type fake_storage(storage_actor::pointer self,
       for (auto* promises : {&st->held, &st->held_inserts})
         for (auto& promise : std::exchange(*promises, {}))
           promise.deliver(caf::ok_atom_v);
+      for (auto& [promise, record] : std::exchange(st->held_seals, {})) {
+        record.phase = job_phase::succeeded;
+        st->records[record.id] = record;
+        promise.deliver(record);
+      }
     },
     [sink](atom::expired, const expiry_sink_actor& who) { *sink = who; },
     [self, st, sink](atom::sweep, std::uint64_t) {

@@ -31,8 +31,10 @@ struct storage_script {
   errc append_failure = errc::storage_unavailable; ///< What they fail with.
   /// Appends are kept unanswered until the actor gets `work`.
   bool hold_appends = false;
-  /// Seals are never answered.
+  /// Seals are kept unanswered until the actor gets `work`.
   bool hold_seals = false;
+  /// Nobody's `fail` is answered.
+  bool hold_fails = false;
   /// Erases are done, but not answered.
   bool hold_erases = false;
   /// Jobs that retention removes at the next `sweep`.
@@ -53,7 +55,9 @@ struct storage_script {
   std::map<std::string, std::map<std::uint32_t, std::uint64_t>> runs;
   std::vector<caf::typed_response_promise<caf::ok_atom>> held;
   std::vector<caf::typed_response_promise<caf::ok_atom>> held_inserts;
-  std::vector<caf::typed_response_promise<job_record>> held_seals;
+  std::vector<std::pair<caf::typed_response_promise<job_record>, job_record>>
+    held_seals;
+  std::vector<caf::typed_response_promise<job_record>> held_fails;
   std::vector<caf::typed_response_promise<caf::ok_atom>> held_erases;
 
   /// Packets stored for a job.
