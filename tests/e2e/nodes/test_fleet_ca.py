@@ -129,7 +129,30 @@ def test_a_revocation_is_of_all_certificates_or_of_one(authority):
     authority.fleet_ca("revoke", "edge-1")
     assert "certificate revoked" in verify(authority, new, "sslclient")[1]
     assert verify(authority, other, "sslclient")[0] == 0
-    assert "no valid certificate" in refusal(authority, "revoke", "edge-1")
+    assert "no valid certificate 99" in refusal(
+        authority, "revoke", "edge-1", "99"
+    )
+
+
+@pytest.mark.parametrize("one", [True, False])
+def test_a_revocation_that_was_interrupted_can_be_repeated(authority, one):
+    """It has marked the certificate, and not yet made the list."""
+    files = authority.issue("edge", "edge-1")
+    other = authority.issue("edge", "edge-2")
+    marked = authority.directory / "certificates" / f"{files.name}.pem"
+    subprocess.run(
+        [tool("openssl"), "ca", "-config", "openssl.cnf", "-revoke", marked],
+        capture_output=True,
+        check=True,
+        cwd=authority.directory,
+    )
+    assert verify(authority, files, "sslclient")[0] == 0, "no list names it"
+    serial = [files.name] if one else []
+    said = authority.fleet_ca("revoke", "edge-1", *serial)
+    assert f"{files.name} of edge-1 was revoked before" in said
+    assert "ca.crl to /etc/edgecap/fleet of every node" in said
+    assert "certificate revoked" in verify(authority, files, "sslclient")[1]
+    assert verify(authority, other, "sslclient")[0] == 0
 
 
 def test_the_list_shows_state_and_expiry(authority):
