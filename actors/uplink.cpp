@@ -137,9 +137,12 @@ void uplink_state::fail(const std::string& why) {
 
 void uplink_state::dial_later() {
   using std::chrono::milliseconds;
-  std::uniform_int_distribution<milliseconds::rep> more{0, pause.count() / 2};
+  // Leaves room for chance, so that no fleet dials in step at the longest.
+  pause = std::min(pause, options.longest_pause - options.longest_pause / 3);
+  const auto most = std::min(pause / 2, options.longest_pause - pause);
+  std::uniform_int_distribution<milliseconds::rep> more{0, most.count()};
   self->delayed_send(self, pause + milliseconds{more(chance)}, atom::dial_v);
-  pause = std::min(2 * pause, options.longest_pause);
+  pause *= 2;
 }
 
 // -- behavior -----------------------------------------------------------------

@@ -24,7 +24,7 @@ struct uplink_options {
   /// Before the second attempt; twice as long before each further one. Up to
   /// half as much is added by chance, so that a fleet does not dial in step.
   std::chrono::milliseconds first_pause{500};
-  std::chrono::milliseconds longest_pause{30000};
+  std::chrono::milliseconds longest_pause{30000}; ///< With what is added.
 };
 
 /// Says what is wrong with the options, if anything.
