@@ -3,14 +3,15 @@ node or the way to it fails."""
 
 import copy
 import os
+import pathlib
 import signal
+import time
 
 import pytest
 import yaml
 
 from harness.fleets import (
     BACK_TIMEOUT_S,
-    LOST_TIMEOUT_S,
     CapturingFleet,
     begin,
     lines_of,
@@ -171,13 +172,28 @@ def refuse(fleet, edge, before):
     return fleet.collector.events("node-refused")[-1]
 
 
+def wait_captures_again(client, job_id, node):
+    """Waits until a job has a second line of a node, which captures."""
+
+    def captures_again():
+        lines = lines_of(client.job(job_id), node.host.name)
+        return len(lines) == 2 and lines[1]["state"] == "capturing"
+
+    wait_until(
+        lambda: f"the node captures again: {client.job(job_id)}",
+        captures_again,
+        BACK_TIMEOUT_S,
+    )
+
+
 def test_a_node_that_is_killed_costs_its_share(fleet, client):
     victim, *others = fleet.edges
     job_id = begin(client, fleet.edges)
     victim.send(range(10))
     client.wait_captured(job_id, 10)
+    fault_s = time.time()
     victim.kill()
-    lost = fleet.wait_node(victim.host.name, "lost", LOST_TIMEOUT_S)
+    lost = fleet.wait_lost(victim.host.name, fault_s)
     assert lost["lost_because"]
     others[0].send(range(100, 105))
     job = client.wait_captured(job_id, 15)
@@ -199,15 +215,11 @@ def test_a_node_that_restarts_goes_on(fleet, client):
     job_id = begin(client, fleet.edges)
     node.send(range(10))
     client.wait_captured(job_id, 10)
+    fault_s = time.time()
     node.kill()
-    fleet.wait_node(node.host.name, "lost", LOST_TIMEOUT_S)
+    fleet.wait_lost(node.host.name, fault_s)
     node.start()
-
-    def captures_again():
-        lines = lines_of(client.job(job_id), node.host.name)
-        return len(lines) == 2 and lines[1]["state"] == "capturing"
-
-    wait_until("the node captures again", captures_again, BACK_TIMEOUT_S)
+    wait_captures_again(client, job_id, node)
     node.send(range(10, 20))
     client.wait_captured(job_id, 20)
     client.stop(job_id)
@@ -232,30 +244,46 @@ def test_a_node_that_is_told_to_end_hands_over_all(fleet, client):
     node.start()
 
 
+def stand_still(pid):
+    """Stops a process, all of its threads."""
+    os.kill(pid, signal.SIGSTOP)
+
+    def stopped():
+        states = [
+            path.read_text(encoding="ascii").rsplit(")", 1)[1].split()[0]
+            for path in pathlib.Path(f"/proc/{pid}/task").glob("*/stat")
+        ]
+        return set(states) == {"T"}
+
+    wait_until("all threads stand still", stopped)
+
+
 def test_a_node_that_stands_still_is_lost_and_comes_back(fleet, client):
     node, other = fleet.edges[2], fleet.edges[3]
     job_id = begin(client, fleet.edges)
     node.send(range(10))
     client.wait_captured(job_id, 10)
-    os.kill(node.pid, signal.SIGSTOP)
+    fault_s = time.time()
+    stand_still(node.pid)
     try:
-        lost = fleet.wait_node(node.host.name, "lost", LOST_TIMEOUT_S)
+        # Its kernel has them, and it sends them when it goes on.
+        node.send(range(10, 20))
+        lost = fleet.wait_lost(node.host.name, fault_s)
         assert "has not answered for 3000 ms" in lost["lost_because"]
         other.send(range(100, 110))
         client.wait_captured(job_id, 20)
     finally:
         os.kill(node.pid, signal.SIGCONT)
     fleet.wait_node(node.host.name, "connected", BACK_TIMEOUT_S)
-
-    def captures_again():
-        lines = lines_of(client.job(job_id), node.host.name)
-        return lines[-1]["state"] == "capturing" and len(lines) == 2
-
-    wait_until("the node captures again", captures_again, BACK_TIMEOUT_S)
+    wait_captures_again(client, job_id, node)
     node.send(range(20, 30))
     client.wait_captured(job_id, 30)
     client.stop(job_id)
-    client.wait_success(job_id)
+    job = client.wait_success(job_id)
+    first, second = lines_of(job, node.host.name)
+    assert first["state"] == "failed"
+    assert first["packets_captured"] == 10, "nobody waited for more"
+    assert second["packets_captured"] == 10
     found = numbers_in(client.download(job_id))
     assert sorted(found) == [*range(10), *range(20, 30), *range(100, 110)]
 
@@ -280,19 +308,25 @@ def test_a_partition_heals(fleet, client):
     job_id = begin(client, fleet.edges)
     node.send(range(10))
     client.wait_captured(job_id, 10)
+    fault_s = time.time()
     with node.host.unplugged():
-        fleet.wait_node(node.host.name, "lost", LOST_TIMEOUT_S)
+        fleet.wait_lost(node.host.name, fault_s)
     fleet.wait_node(node.host.name, "connected", BACK_TIMEOUT_S)
+    assert_goes_on(fleet, client, job_id, node)
 
-    def captures_again():
-        lines = lines_of(client.job(job_id), node.host.name)
-        return len(lines) == 2 and lines[1]["state"] == "capturing"
 
-    wait_until("the node captures again", captures_again, BACK_TIMEOUT_S)
+def assert_goes_on(fleet, client, job_id, node):
+    """A job that has ten packets of a node goes on with it: a further line."""
+    fleet.wait_node(node.host.name, "connected", BACK_TIMEOUT_S)
+    wait_captures_again(client, job_id, node)
     node.send(range(10, 20))
     client.wait_captured(job_id, 20)
     client.stop(job_id)
-    client.wait_success(job_id)
+    job = client.wait_success(job_id)
+    first, second = lines_of(job, node.host.name)
+    assert first["error"].startswith("node lost: ")
+    assert first["packets_captured"] == second["packets_captured"] == 10
+    assert second["error"] is None
     assert numbers_in(client.download(job_id)) == [*range(20)]
 
 
