@@ -205,6 +205,10 @@ class CapturingFleet:
                 )
             )
 
+    def wall_of(self, daemon):
+        """The wall on the host of a collector or an edge."""
+        return next(x for x in self.walls if x.host is daemon.host)
+
     def node(self, name):
         """What the API says of a node; None if it knows none."""
         client = self.collector.client()

@@ -16,8 +16,12 @@ from harness.fleets import (
     begin,
     lines_of,
     numbers_in,
+    time_of,
 )
 from harness.waiting import wait_until
+
+# Longer than the 25 s after which each end has given up a connection.
+CUT_OFF_S = 30.0
 
 
 @pytest.fixture(scope="module")
@@ -308,11 +312,65 @@ def test_a_partition_heals(fleet, client):
     job_id = begin(client, fleet.edges)
     node.send(range(10))
     client.wait_captured(job_id, 10)
+    connections = len(node.events("collector-connected"))
     fault_s = time.time()
     with node.host.unplugged():
         fleet.wait_lost(node.host.name, fault_s)
     fleet.wait_node(node.host.name, "connected", BACK_TIMEOUT_S)
     assert_goes_on(fleet, client, job_id, node)
+    assert len(node.events("collector-connected")) == connections, (
+        "it was too short for the connection to be given up"
+    )
+
+
+def test_a_node_dials_again_after_its_connection_was_given_up(fleet, client):
+    """Each end gives it up after CAF's connection timeout, and both processes
+    live on."""
+    node = fleet.edges[3]
+    job_id = begin(client, fleet.edges)
+    node.send(range(10))
+    client.wait_captured(job_id, 10)
+    connections = len(node.events("collector-connected"))
+    fault_s = time.time()
+    with node.host.unplugged():
+        fleet.wait_lost(node.host.name, fault_s)
+        wait_until(
+            "it is cut off for so long",
+            lambda: time.time() >= fault_s + CUT_OFF_S,
+            CUT_OFF_S,
+        )
+        given_up = node.events("collector-not-connected")[-1]
+        assert time_of(given_up) >= fault_s
+    wait_dialled_again(node, connections)
+    assert_goes_on(fleet, client, job_id, node)
+
+
+@pytest.mark.parametrize("end", ["edge", "collector"])
+def test_a_wall_that_is_restarted_breaks_no_capture(fleet, client, end):
+    """As after a renewal of certificates: all connections end, no process of
+    edgecapd does."""
+    node = fleet.edges[3]
+    wall = fleet.wall_of(node if end == "edge" else fleet.collector)
+    job_id = begin(client, fleet.edges)
+    node.send(range(10))
+    client.wait_captured(job_id, 10)
+    connections = len(node.events("collector-connected"))
+    fault_s = time.time()
+    wall.stop()
+    lost = fleet.wait_lost(node.host.name, fault_s)
+    assert "its connection is gone" in lost["lost_because"]
+    wall.start()
+    wait_dialled_again(node, connections)
+    assert_goes_on(fleet, client, job_id, node)
+
+
+def wait_dialled_again(node, connections):
+    """Waits until a node has one connection more than before."""
+    wait_until(
+        lambda: f"dialled again:\n{node.log()[-2000:]}",
+        lambda: len(node.events("collector-connected")) == connections + 1,
+        BACK_TIMEOUT_S,
+    )
 
 
 def assert_goes_on(fleet, client, job_id, node):
