@@ -213,6 +213,13 @@ class Wall(Process):
         self.wait_logged("Configuration successful")
         return self
 
+    def limit_descriptors(self, count):
+        """Has it find no more than so many from now on."""
+        # By its own user: another one would need a capability.
+        command = [tool("prlimit"), "--pid", str(self.pid), f"--nofile={count}:"]
+        done = self.host.run(command, WALL_USER)
+        assert done.returncode == 0, done.stderr
+
     def reload(self):
         """Reads its files again."""
         before = self.log().count("Configuration successful")
