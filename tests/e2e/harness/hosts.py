@@ -8,6 +8,7 @@ it vanishes with the process, even after a crash.
 import contextlib
 import ctypes
 import errno
+import json
 import os
 import resource
 import subprocess
@@ -37,12 +38,30 @@ def _tc(arguments):
     subprocess.run(["tc", "qdisc", *arguments.split()], check=True)
 
 
+def _hardware_address(interface):
+    command = ["ip", "-json", "link", "show", "dev", interface]
+    done = subprocess.run(command, check=True, capture_output=True)
+    return json.loads(done.stdout)[0]["address"]
+
+
+def _set_ipv6(name, value):
+    with open(f"/proc/sys/net/ipv6/{name}", "w", encoding="ascii") as f:
+        f.write(value)
+
+
+def _allow_ipv6(interface):
+    _set_ipv6(f"conf/{interface}/disable_ipv6", "0")
+
+
 class Bridge:
     """The network between hosts: 10.77.0.0/16. The test itself is at
     `address`, and may come from any address in `strangers`."""
 
     address = "10.77.0.1"
     strangers = "10.78.0.0/16"
+    # The same with IPv6, for hosts that have it (`Host.with_ipv6`).
+    address6 = "fd00:77::1"
+    strangers6 = "fd00:78::/32"
 
     def __init__(self):
         self.name = network.new_name("br")
@@ -58,6 +77,17 @@ class Bridge:
         self.hosts.append(Host(self, name, f"10.77.0.{len(self.hosts) + 2}"))
         return self.hosts[-1]
 
+    def use_ipv6(self):
+        """The test is at `address6`, and may come from any in `strangers6`."""
+        for interface in ("lo", self.name):
+            _allow_ipv6(interface)
+        # A bridge has the least of its ports' otherwise.
+        ip(f"link set {self.name} address {_hardware_address(self.name)}")
+        ip(f"address replace {self.address6}/64 dev {self.name} nodad")
+        ip(f"route replace local {self.strangers6} dev lo")
+        # A route makes them this host's for what comes, and not for bind(2).
+        _set_ipv6("ip_nonlocal_bind", "1")
+
     def close(self):
         for host in self.hosts:
             host.close()
@@ -72,6 +102,7 @@ class Host:
     def __init__(self, bridge, name, address):
         self.name = name
         self.address = address
+        self._bridge = bridge
         home = _open_namespace()
         try:
             _checked(_libc.unshare(CLONE_NEWNET), "unshare")
@@ -140,6 +171,26 @@ class Host:
             network.die_with_parent()
 
         return prepare
+
+    def with_ipv6(self):
+        """Gives it an address of IPv6 as well; returns that."""
+        bridge = self._bridge
+        bridge.use_ipv6()
+        address = "fd00:77::" + self.address.rsplit(".", 1)[1]
+        # Each knows where the other is: looking for neighbours takes seconds in
+        # which addresses are tried out.
+        there = _hardware_address(bridge.name)
+        with self.inside():
+            here = _hardware_address(self._uplink)
+        ip(f"neighbour replace {address} lladdr {here} dev {bridge.name}")
+        with self.inside():
+            for interface in ("lo", self._uplink):
+                _allow_ipv6(interface)
+            ip(f"address replace {address}/64 dev {self._uplink} nodad")
+            ip(f"neighbour replace {bridge.address6} lladdr {there}"
+               f" dev {self._uplink}")
+            ip(f"route replace {bridge.strangers6} via {bridge.address6}")
+        return address
 
     @contextlib.contextmanager
     def unplugged(self):

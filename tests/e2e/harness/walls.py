@@ -229,9 +229,10 @@ class Wall(Process):
             lambda: self.log().count("Configuration successful") > before,
         )
 
-    def load_rules(self):
+    def load_rules(self, rules=None):
+        """The shipped ones, or those that are given."""
         file = self.directory / "wall.nft"
-        file.write_text(self.rules(), encoding="utf-8")
+        file.write_text(rules or self.rules(), encoding="utf-8")
         done = self.host.run([tool("nft"), "-f", file])
         assert done.returncode == 0, done.stderr
 

@@ -6,15 +6,18 @@ each address do not save the wall; one test is about those limits."""
 
 import contextlib
 import json
+import multiprocessing
 import pathlib
 import signal
 import socket
 import ssl
 import statistics
 import subprocess
+import time
 
 import pytest
 
+from harness import network
 from harness.hosts import WALL_USER
 from harness.idleness import assert_idle
 from harness.waiting import wait_until
@@ -49,8 +52,14 @@ SERVER_GROWTH_BYTES = 16 * MIB
 PER_ADDRESS = 16
 # With these, stunnel takes 125 connections (descriptors * 125 / 256).
 FEW_DESCRIPTORS = 256
+FEW_CONNECTIONS = FEW_DESCRIPTORS * 125 // 256
 # Descriptors that a wall has left which was started with more.
 ROOM = 20
+# TIMEOUTbusy of the shipped configuration: for each step of a handshake. Bytes
+# come more often than that, and for several times as long.
+STEP_S = 5.0
+DRIP_PAUSE_S = 2.0
+DRIPPING_S = 4 * STEP_S
 
 
 class Watch:
@@ -211,6 +220,35 @@ def test_one_address_gets_few_connections(fleet, watch):
     wait_gone(fleet, watch)
 
 
+@pytest.mark.skipif(
+    not pathlib.Path("/proc/sys/net/ipv6").exists(),
+    reason="the kernel has no IPv6",
+)
+def test_one_network_of_ipv6_gets_no_more_than_one_address(fleet):
+    """Whoever has one has 2^64 addresses. What is asked for is the rules' answer,
+    for the wall that is shipped listens on IPv4."""
+    address = fleet.collector.with_ipv6()
+    with contextlib.ExitStack() as stack:
+        with fleet.collector.inside():
+            listener = socket.create_server(
+                (address, WALL_PORT), family=socket.AF_INET6, backlog=100
+            )
+        stack.enter_context(listener)
+
+        def connects(source):
+            connection = socket.socket(socket.AF_INET6)
+            stack.enter_context(connection)
+            connection.bind((source, 0))
+            # No answer comes to those beyond the rate.
+            connection.settimeout(0.02)
+            return connection.connect_ex((address, WALL_PORT)) == 0
+
+        wait_until("one gets in", lambda: connects("fd00:78:0:1::1"))
+        sources = [f"fd00:78:0:2::{i:x}" for i in range(4 * PER_ADDRESS)]
+        assert 0 < sum(map(connects, sources)) <= PER_ADDRESS
+        wait_until("another gets in", lambda: connects("fd00:78:0:3::1"))
+
+
 def test_what_follows_a_handshake_without_certificate_is_not_read(fleet, watch):
     """In TLS 1.3 a client is done before it is judged, and may send at once."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -262,6 +300,98 @@ def test_a_wall_without_room_keeps_who_is_there(fleet, small_wall):
         watch.assert_well()
         wait_gone(fleet, watch)
         assert_a_new_edge_gets_in(fleet)
+
+
+def assert_a_new_edge_is_kept_out(fleet):
+    with Asker(fleet.edges[0], fleet.work, "late") as asker:
+        assert "cannot connect" in asker.failure()
+
+
+@contextlib.contextmanager
+def dripping(slow, hello):
+    """A byte of a hello on each connection, again and again. A process, so that
+    it goes on whatever the test does meanwhile."""
+
+    def drip():
+        network.die_with_parent()
+        for byte in hello:
+            for connection in slow:
+                # Some are not connected, or not any more.
+                with contextlib.suppress(BlockingIOError, ConnectionError):
+                    connection.send(bytes([byte]))
+            # What it is about, and nothing that the test waits for.
+            time.sleep(DRIP_PAUSE_S)
+
+    process = multiprocessing.get_context("fork").Process(target=drip)
+    process.start()
+    try:
+        yield
+    finally:
+        process.kill()
+        process.join()
+
+
+def has_ended(connection):
+    """Whether the other end has closed it."""
+    connection.setblocking(False)
+    try:
+        return connection.recv(1) == b""
+    except BlockingIOError:
+        return False
+    except ConnectionError:
+        return True
+
+
+def test_dripping_handshakes_hold_what_they_have(fleet, small_wall):
+    """What the wall does not keep strangers from: it bounds each step of a
+    handshake and not the whole, so that whoever has enough addresses can hold
+    all of its connections for hours, with a byte every few seconds. Edges that
+    are connected notice nothing; one that dials meanwhile does not get in."""
+    hello = stranger.client_hello()
+    with contextlib.ExitStack() as stack:
+        watch = stack.enter_context(Watch(fleet))
+        # stunnel counts late: it may take some more than it has room for.
+        slow = stack.enter_context(connections(fleet, 2 * FEW_CONNECTIONS))
+        with dripping(slow, hello):
+            small_wall.wait_logged("too many clients")
+            enough = time.monotonic() + DRIPPING_S
+            wait_until(
+                "the siege lasts",
+                lambda: time.monotonic() >= enough,
+                DRIPPING_S + 1,
+            )
+            # All but the edge's.
+            held = sum(not has_ended(connection) for connection in slow)
+            assert held >= FEW_CONNECTIONS - 1
+            watch.assert_well()
+            assert_a_new_edge_is_kept_out(fleet)
+        # Nobody drips any more, and so the wall ends them.
+        wait_gone(fleet, watch)
+        assert_a_new_edge_gets_in(fleet)
+
+
+def test_named_edges_get_in_whatever_drips(fleet, small_wall):
+    """The remedy: `edges4` names where edges come from, and nobody else can
+    begin a handshake."""
+    edges = ", ".join(host.address for host in fleet.edges)
+    rules = fleet.collector_wall.rules()
+    assert "elements = { 0.0.0.0/0 }" in rules
+    named = rules.replace("{ 0.0.0.0/0 }", f"{{ {edges} }}")
+    with contextlib.ExitStack() as stack:
+        stack.callback(fleet.collector_wall.load_rules)
+        fleet.collector_wall.load_rules(named)
+        watch = stack.enter_context(Watch(fleet))
+        slow = []
+        for number in range(2 * FEW_CONNECTIONS):
+            connection = stack.enter_context(socket.socket())
+            connection.bind((stranger.source(number), 0))
+            connection.setblocking(False)
+            # There is no answer.
+            connection.connect_ex((fleet.collector.address, WALL_PORT))
+            slow.append(connection)
+        with dripping(slow, stranger.client_hello()):
+            watch.assert_well()
+            assert_a_new_edge_gets_in(fleet)
 
 
 def test_a_wall_without_descriptors_waits_for_some(fleet, watch):
