@@ -188,7 +188,7 @@ void interface_tap::admit(tap_row id) {
   auto& x = *rows_[id];
   const auto who = x.subscriber;
   refresh_counts(); // What was dropped before is not its loss.
-  const auto alone = table_.size() == 0;
+  const auto idle = table_.size() == 0 && filter_->rejects_all();
   const auto before = taken_;
   if (auto ok = filter_->insert(id, x.wanted); !ok) {
     free_row(id);
@@ -203,7 +203,7 @@ void interface_tap::admit(tap_row id) {
   take_counts();
   x.from = taken_;
   x.until = never;
-  if (alone) {
+  if (idle && !filter_->take_leak() && filter_->sole_row() == id) {
     sole_ = id;
     sole_from_ = taken_;
     sole_until_ = never;
@@ -500,13 +500,14 @@ bool interface_tap::shared() const {
 
 /// When one row has been alone for a whole tick, all that is let in is for it.
 void interface_tap::watch_for_sole() {
-  if (!shared() || subscribers_ != 1 || filter_->size() != 1
-      || !retired_.empty() || (sole_until_ != never && read_ < sole_until_)) {
+  const auto only = filter_->sole_row();
+  if (!shared() || subscribers_ != 1 || !only || !retired_.empty()
+      || (sole_until_ != never && read_ < sole_until_)) {
     sole_soon_ = false;
     return;
   }
   if (sole_soon_) {
-    sole_ = filter_->only_row();
+    sole_ = *only;
     sole_from_ = taken_;
     sole_until_ = never;
   }

@@ -62,6 +62,11 @@ public:
   }
 
   /// See `packet_ring`.
+  expected<void> accept_all() {
+    return ring_.accept_all();
+  }
+
+  /// See `packet_ring`.
   expected<void> set_promiscuous(bool value) {
     return ring_.set_promiscuous(value);
   }

@@ -194,6 +194,16 @@ expected<void> packet_ring::reject_all() {
   return attach({{BPF_RET | BPF_K, 0, 0, 0}});
 }
 
+expected<void> packet_ring::accept_all() {
+  const int unused = 0;
+  if (::setsockopt(socket_.get(), SOL_SOCKET, SO_DETACH_FILTER, &unused,
+                   sizeof unused)
+        != 0
+      && errno != ENOENT) // There is none.
+    return fail_errno("take the filter from interface " + name_, errno);
+  return {};
+}
+
 expected<void> packet_ring::set_promiscuous(bool value) {
   packet_mreq request{};
   request.mr_ifindex = static_cast<int>(index_);

@@ -105,6 +105,10 @@ public:
   /// From now on no packet enters the ring; those of another CPU may, as above.
   expected<void> reject_all();
 
+  /// Takes the filter away: from now on all packets enter the ring, whole.
+  /// Wants no memory.
+  expected<void> accept_all();
+
   /// Enters or leaves promiscuous mode, as far as this socket is concerned: the
   /// kernel counts who wants it.
   expected<void> set_promiscuous(bool value);

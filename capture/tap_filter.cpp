@@ -1,6 +1,5 @@
 #include "capture/tap_filter.hpp"
 
-#include "capture/bpf_codes.hpp"
 #include "capture/sampling.hpp"
 #include "capture/union_filter.hpp"
 
@@ -16,11 +15,6 @@ namespace {
 /// all packets more than user space saves.
 constexpr std::size_t max_exact_rows = 32;
 
-/// Lets all packets in, whole.
-bpf_program everything() {
-  return {{bpf::return_value, 0, 0, 262144}};
-}
-
 } // namespace
 
 void tap_filter::use(kernel_classifier classifier) {
@@ -32,8 +26,8 @@ void tap_filter::use(kernel_classifier classifier) {
     }
   }
   classifier_ = std::move(classifier);
-  if (const auto ok = install(); !ok)
-    give_classifier_up(ok.error());
+  if (rows_.size() > 1)
+    (void)install(); // Otherwise the socket keeps what it has, until the next.
 }
 
 expected<void> tap_filter::insert(std::uint32_t id,
@@ -70,10 +64,10 @@ void tap_filter::erase(std::uint32_t id) {
   (void)install();
 }
 
+/// The socket may keep its program, but that learns of no change any more.
 void tap_filter::give_classifier_up(const capture_error& why) {
   on_fallback_(why);
   classifier_.reset();
-  (void)install(); // Otherwise the socket keeps what it has, until the next.
 }
 
 void tap_filter::count_kinds(const flow_match& match, bool in) {
@@ -82,7 +76,8 @@ void tap_filter::count_kinds(const flow_match& match, bool in) {
     auto& found = kinds_[key];
     found.match = x;
     found.rows += in ? 1 : std::size_t(-1);
-    kinds_changed_ = kinds_changed_ || found.rows == (in ? 1 : 0);
+    if (found.rows == (in ? 1 : 0))
+      kinds_installed_ = false;
     if (found.rows == 0)
       kinds_.erase(key);
   }
@@ -91,11 +86,37 @@ void tap_filter::count_kinds(const flow_match& match, bool in) {
 // -- what the socket gets -----------------------------------------------------
 
 expected<void> tap_filter::install() {
-  if (rows_.size() > 1)
-    return classifier_ ? install_classifier() : install_union();
-  auto ok = rows_.empty() ? interface_.reject_all() : install_only();
-  if (ok)
-    attached_ = program::own;
+  if (rows_.empty())
+    return replace_program(program::nothing,
+                           [this] { return interface_.reject_all(); });
+  if (rows_.size() == 1)
+    return install_only();
+  if (classifier_) {
+    auto ok = install_classifier();
+    if (ok)
+      return ok;
+    give_classifier_up(ok.error());
+  }
+  return install_union();
+}
+
+/// Has the socket get another program. On failure it has its old one, or none.
+template <class F>
+expected<void> tap_filter::replace_program(program next, F attach) {
+  auto ok = attach();
+  if (!ok) {
+    ok = interface_.accept_all(); // Makes room.
+    if (!ok)
+      return ok;
+    attached_ = program::everything;
+    kinds_installed_ = false;
+    leaked_ = true;
+    ok = attach();
+  }
+  if (ok) {
+    attached_ = next;
+    kinds_installed_ = false;
+  }
   return ok;
 }
 
@@ -108,24 +129,23 @@ expected<void> tap_filter::install_only() {
   const auto compiled = compile(x.fields, how);
   if (!compiled)
     return tl::unexpected<capture_error>{compiled.error()};
-  return interface_.attach(*compiled);
+  return replace_program(program::own,
+                         [&] { return interface_.attach(*compiled); });
 }
 
 expected<void> tap_filter::install_classifier() {
   classifier_->set_snaplen(*snaplens_.rbegin());
   if (attached_ == program::classifier)
     return {};
-  auto ok = classifier_->attach(interface_.descriptor());
-  if (ok)
-    attached_ = program::classifier;
-  return ok;
+  return replace_program(program::classifier, [this] {
+    return classifier_->attach(interface_.descriptor());
+  });
 }
 
 expected<void> tap_filter::install_union() {
   const auto coarse = rows_.size() > max_exact_rows;
   const auto snaplen = *snaplens_.rbegin();
-  if (coarse && attached_ == program::coarse_union && !kinds_changed_
-      && snaplen == attached_snaplen_)
+  if (coarse && kinds_installed_ && snaplen == kinds_snaplen_)
     return {};
   std::vector<flow_match> filters;
   if (coarse)
@@ -134,19 +154,12 @@ expected<void> tap_filter::install_union() {
   else
     for (const auto& [id, x] : rows_)
       filters.push_back(x.match);
-  auto ok = attach_union(filters);
-  if (!ok) {
-    // The kernel counts old and new program at once (net.core.optmem_max): the
-    // shortest one makes room.
-    ok = interface_.attach(everything());
-    if (ok)
-      (void)attach_union(filters);
-  }
-  if (ok) {
-    attached_ = coarse ? program::coarse_union : program::exact_union;
-    attached_snaplen_ = snaplen;
-    kinds_changed_ = false;
-  }
+  auto ok = replace_program(program::some_union,
+                            [&] { return attach_union(filters); });
+  kinds_installed_ = coarse;
+  kinds_snaplen_ = snaplen;
+  if (attached_ == program::everything)
+    return {}; // User space decides about each packet.
   return ok;
 }
 

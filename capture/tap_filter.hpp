@@ -31,6 +31,10 @@ inline constexpr std::uint32_t min_kernel_snaplen_bytes = 64;
 /// the classifier, once it is there, or a union of their filters. That is exact
 /// for some rows, knows only families and protocols for many, and lets in
 /// everything if the kernel has no room for more. Used by one thread at a time.
+///
+/// The kernel counts the old program of a socket and its new one at once
+/// (net.core.optmem_max). Where it has no room for both, the socket is without
+/// a program in between.
 class tap_filter {
 public:
   /// Why the classifier is of no use any more.
@@ -55,7 +59,24 @@ public:
   /// False if samples have to be taken from what is let in: a union does not
   /// know which row a packet is for.
   bool tosses_coin() const {
-    return rows_.size() <= 1 || attached_ == program::classifier;
+    return attached_ != program::some_union && attached_ != program::everything;
+  }
+
+  /// True if no packet is let in at all.
+  bool rejects_all() const {
+    return attached_ == program::nothing;
+  }
+
+  /// The row that all that is let in is for, if there is such a one.
+  std::optional<std::uint32_t> sole_row() const {
+    if (attached_ != program::own || rows_.size() != 1)
+      return std::nullopt;
+    return rows_.begin()->first;
+  }
+
+  /// Whether everything was let in since the last call, be it for a moment.
+  bool take_leak() {
+    return std::exchange(leaked_, attached_ == program::everything);
   }
 
   /// The filter of a row.
@@ -66,12 +87,6 @@ public:
   /// Number of rows.
   std::size_t size() const {
     return rows_.size();
-  }
-
-  /// The row that is alone.
-  /// @pre size() == 1
-  std::uint32_t only_row() const {
-    return rows_.begin()->first;
   }
 
 private:
@@ -90,10 +105,11 @@ private:
 
   /// What the socket has as its filter.
   enum class program {
-    own,          ///< Of a single row or of none.
-    exact_union,  ///< Of all rows.
-    coarse_union, ///< Of `kinds_`, with the longest snaplen of the rows.
+    nothing, ///< Rejects all.
+    own,     ///< Of the only row.
+    some_union,
     classifier,
+    everything, ///< None.
   };
 
   void give_classifier_up(const capture_error& why);
@@ -104,15 +120,20 @@ private:
   expected<void> install_union();
   expected<void> attach_union(const std::vector<flow_match>& filters);
 
+  template <class F>
+  expected<void> replace_program(program next, F attach);
+
   live_interface& interface_;
   const fallback_handler on_fallback_;
   std::optional<kernel_classifier> classifier_;
   std::unordered_map<std::uint32_t, row> rows_;
   std::multiset<std::uint32_t> snaplens_; ///< Of the rows.
   std::map<flow_words, kind> kinds_;      ///< Of the rows.
-  program attached_ = program::own;
-  std::uint32_t attached_snaplen_ = 0; ///< Of a union.
-  bool kinds_changed_ = false;         ///< Since a coarse union was attached.
+  program attached_ = program::nothing;
+  bool leaked_ = false; ///< See `take_leak`.
+  /// A union of `kinds_` is attached, or was refused.
+  bool kinds_installed_ = false;
+  std::uint32_t kinds_snaplen_ = 0; ///< Of that union.
 };
 
 } // namespace edgecap::capture

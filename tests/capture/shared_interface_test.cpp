@@ -300,26 +300,6 @@ TEST_P(SharedInterface, ServesThousands) {
   serve(5000);
 }
 
-// The kernel counts a socket's old program and its new one at once.
-TEST_P(SharedInterface, GoesOnWhereTheKernelHasNoRoomForPrograms) {
-  {
-    std::ofstream file{"/proc/sys/net/core/optmem_max"};
-    if (!file) // Before Linux 6.9 it is the whole host's.
-      GTEST_SKIP() << "this kernel has no net.core.optmem_max per namespace";
-    file << 8192;
-  }
-  std::vector<opened_source> all;
-  const std::vector<std::uint16_t> ports{1000, 1001, 1002, 1003};
-  for (const auto number : ports)
-    all.push_back(open(port(number)));
-  send_to(ports, 10);
-  for (std::size_t i = 0; i < ports.size(); ++i) {
-    EXPECT_FALSE(stop(all[i]).error);
-    EXPECT_EQ(all[i].sequences(), zero_to(10));
-    EXPECT_TRUE(all_to(all[i], ports[i]));
-  }
-}
-
 // A classifier that is full is given up for a union.
 TEST_P(SharedInterface, ServesMoreThanAClassifierHolds) {
   std::atomic<int> given_up{0};

@@ -192,6 +192,18 @@ void live_fixture::send_range(std::uint64_t first, std::uint64_t end,
   link->settle();
 }
 
+void live_fixture::await_ticks() {
+  opened_source clock;
+  clock.source = live->open(on("va"), clock.heard);
+  ASSERT_TRUE(clock.heard->wait_opened());
+  for (int i = 0; i < 3; ++i) {
+    const auto said = clock.heard->now().counted;
+    link->send(udp_frame(0, other_port, 60));
+    ASSERT_TRUE(clock.heard->wait(
+      [said](const auto& story) { return story.counted > said; }));
+  }
+}
+
 capture::source_end live_fixture::stop(opened_source& what) {
   what.source->stop();
   return await_end(what);

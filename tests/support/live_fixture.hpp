@@ -93,6 +93,11 @@ protected:
   void send_range(std::uint64_t first, std::uint64_t end,
                   std::size_t size_bytes);
 
+  /// Waits until every interface has had three of its ticks, at which a tap
+  /// publishes its counts and looks who is alone on it. Meanwhile frames are
+  /// sent to `other_port`.
+  void await_ticks();
+
   static capture::source_end stop(opened_source& what);
   static capture::source_end await_end(opened_source& what);
 
