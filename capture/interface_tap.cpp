@@ -24,6 +24,10 @@ constexpr std::uint64_t round_budget_bytes = 1u << 20;
 /// enough that no packet is left on a CPU that met an older filter.
 constexpr auto tick_interval = 1s;
 
+/// Most stretches of packets without a coin that are told apart while none is
+/// read.
+constexpr std::size_t max_untossed = 256;
+
 } // namespace
 
 interface_tap::interface_tap(source_options first, services with)
@@ -83,9 +87,11 @@ void interface_tap::on_wake() {
   else if (news.opened)
     fail(news.opened->error());
   if (news.classifier) {
+    take_counts();
+    const auto before = taken_;
     filter_->use(std::move(*news.classifier));
     take_counts();
-    note_coin();
+    note_coin(before);
   }
 }
 
@@ -191,6 +197,8 @@ void interface_tap::admit(tap_row id) {
   const auto idle = table_.size() == 0 && filter_->rejects_all();
   const auto before = taken_;
   if (auto ok = filter_->insert(id, x.wanted); !ok) {
+    take_counts();
+    note_coin(before);
     free_row(id);
     who->on_tap_failed(ok.error());
     return;
@@ -203,7 +211,7 @@ void interface_tap::admit(tap_row id) {
   take_counts();
   x.from = taken_;
   x.until = never;
-  if (idle && !filter_->take_leak() && filter_->sole_row() == id) {
+  if (idle && !filter_->leaked() && filter_->sole_row() == id) {
     sole_ = id;
     sole_from_ = taken_;
     sole_until_ = never;
@@ -212,7 +220,7 @@ void interface_tap::admit(tap_row id) {
   }
   sole_soon_ = false;
   update_interest();
-  note_coin();
+  note_coin(before);
   if (filter_->size() > 1)
     load_classifier();
   who->on_tapped(id, interface_->link());
@@ -221,12 +229,14 @@ void interface_tap::admit(tap_row id) {
 /// Keeps packets of the row out from now on.
 void interface_tap::shut_out(tap_row id) {
   auto& x = *rows_[id];
+  take_counts();
+  const auto before = taken_;
   filter_->erase(id);
   if (x.wanted.promiscuous)
     change_promiscuous(-1);
   take_counts();
   x.until = taken_;
-  note_coin();
+  note_coin(before);
   retired_.push_back(id);
   sole_soon_ = false;
 }
@@ -393,7 +403,7 @@ void interface_tap::thin_found() {
   sampling_threshold kernel = 0;
   for (const auto& x : found_)
     kernel = std::max(kernel, x.threshold);
-  if (untossed_from_ < read_ && read_ <= untossed_until_)
+  if (!tossed())
     kernel = every_packet;
   const auto left_out = [&](const flow_table::row& x) {
     using draw = std::uniform_int_distribution<sampling_threshold>;
@@ -401,6 +411,13 @@ void interface_tap::thin_found() {
   };
   found_.erase(std::remove_if(found_.begin(), found_.end(), left_out),
                found_.end());
+}
+
+/// Whether the kernel tossed a coin before it let the packet at hand in.
+bool interface_tap::tossed() {
+  while (!untossed_.empty() && untossed_.front().until < read_)
+    untossed_.pop_front();
+  return untossed_.empty() || untossed_.front().from >= read_;
 }
 
 void interface_tap::show(tap_row id, const packet_view& packet) {
@@ -480,16 +497,28 @@ void interface_tap::on_timer() {
   close_if_left();
 }
 
-/// Notes from which packet on the kernel tosses a coin, or does not. If that
-/// changes back and forth while packets wait in the ring, the sample of these
-/// is too small.
-void interface_tap::note_coin() {
-  const auto tossing = untossed_from_ == never || untossed_until_ != never;
-  if (tossing && !filter_->tosses_coin()) {
-    untossed_from_ = taken_;
-    untossed_until_ = never;
-  } else if (!tossing && filter_->tosses_coin()) {
-    untossed_until_ = taken_;
+/// Notes from which packet on the kernel tosses a coin, or does not, after the
+/// filter has changed.
+/// @param before The last packet that certainly met the old one. What came
+/// between then and now counts as let in without a coin if either filter tosses
+/// none: the sample of these few is too small rather than too large.
+void interface_tap::note_coin(std::uint64_t before) {
+  const auto leaked = filter_->take_leak();
+  const auto tosses = filter_->tosses_coin();
+  while (!untossed_.empty() && untossed_.front().until <= read_)
+    untossed_.pop_front();
+  const auto open = !untossed_.empty() && untossed_.back().until == never;
+  if (!open && (leaked || !tosses)) {
+    // One that waits is made longer where there are too many to tell apart.
+    if (untossed_.size() < max_untossed)
+      untossed_.push_back({before, never});
+    else
+      untossed_.back().until = never;
+  }
+  if (tosses && !untossed_.empty() && untossed_.back().until == never) {
+    untossed_.back().until = taken_;
+    if (untossed_.back().from == taken_)
+      untossed_.pop_back();
   }
 }
 

@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -174,6 +175,12 @@ private:
     bool touched = false;       ///< Got some in this round.
   };
 
+  /// Packets with a number above the first and up to the second.
+  struct stretch {
+    std::uint64_t from = never;
+    std::uint64_t until = never;
+  };
+
   /// What helpers made.
   struct inbox {
     std::optional<expected<std::unique_ptr<live_interface>>> opened;
@@ -206,7 +213,8 @@ private:
   void end_round();
   void update_interest();
   void take_counts();
-  void note_coin();
+  void note_coin(std::uint64_t before);
+  bool tossed();
   bool shared() const;
   void watch_for_sole();
 
@@ -245,10 +253,9 @@ private:
   tap_row sole_ = 0;       ///< That row.
   bool sole_soon_ = false; ///< So it will be from the next tick on.
 
-  /// Packets with a number above the first and up to the second were let in
-  /// without a coin, whatever the sampling.
-  std::uint64_t untossed_from_ = never;
-  std::uint64_t untossed_until_ = never;
+  /// Packets that the ring may hold and that were let in without a coin,
+  /// whatever the sampling. In order.
+  std::deque<stretch> untossed_;
 
   tap_counts counts_;
   std::optional<std::uint64_t> interface_drops_base_;

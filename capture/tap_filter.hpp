@@ -74,7 +74,12 @@ public:
     return rows_.begin()->first;
   }
 
-  /// Whether everything was let in since the last call, be it for a moment.
+  /// Whether everything was let in since `take_leak`, be it for a moment.
+  bool leaked() const {
+    return leaked_;
+  }
+
+  /// The same, for the last time: begins anew.
   bool take_leak() {
     return std::exchange(leaked_, attached_ == program::everything);
   }

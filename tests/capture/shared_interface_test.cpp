@@ -267,6 +267,32 @@ TEST_P(SharedInterface, SamplesForOneAndNotForTheOther) {
   EXPECT_EQ(whole.sequences(), zero_to(sent));
 }
 
+// Without a classifier nobody tosses a coin while there are two; what was let
+// in then waits in the ring, and it happens again before that is read.
+TEST_P(SharedInterface, SamplesWhatWaitedWhileOthersCameAndWent) {
+  constexpr std::uint64_t sent = 5000, rounds = 3;
+  const auto poor = [](std::uint16_t number) {
+    auto result = port(number);
+    result.initial_credit_bytes = 0;
+    return result;
+  };
+  auto options = poor(1000);
+  options.sampling_one_in = 100;
+  auto sample = open(options);
+  for (std::uint64_t i = 0; i < rounds; ++i) {
+    const auto other = open(poor(1001));
+    send_to({1000}, sent);
+  }
+  const auto last = open(poor(1001));
+  sample.source->grant(plenty);
+  const auto end = stop(sample);
+  EXPECT_EQ(end.counters.dropped_by_us, 0u);
+  EXPECT_EQ(end.counters.dropped_by_kernel, 0u);
+  constexpr auto mean = sent * rounds * 0.01;
+  EXPECT_NEAR(static_cast<double>(sample.sequences().size()), mean,
+              6 * std::sqrt(mean * 0.99));
+}
+
 TEST_P(SharedInterface, EndsAllWhenItIsDeleted) {
   auto x = open(port(1000));
   auto y = open(on("vb"));
