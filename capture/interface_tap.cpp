@@ -316,13 +316,17 @@ void interface_tap::set_hungry(tap_row id, bool value) {
 }
 
 std::uint64_t interface_tap::unread_of(tap_row id) const {
-  return shared() || sole_ != id ? 0 : unread_since(id);
+  return sole_ == id ? unread_of(id, {sole_from_, sole_until_}) : 0;
 }
 
 std::uint64_t interface_tap::unread_since(tap_row id) const {
+  return unread_of(id, {0, never});
+}
+
+std::uint64_t interface_tap::unread_of(tap_row id, const stretch& part) const {
   const auto& x = *rows_[id];
-  const auto last = std::min(x.until, taken_);
-  const auto first = std::max(x.from, read_);
+  const auto last = std::min({x.until, taken_, part.until});
+  const auto first = std::max({x.from, read_, part.from});
   return last > first ? last - first : 0;
 }
 
@@ -361,11 +365,11 @@ void interface_tap::read_run() {
   const auto until = std::min(sole_until_, x.until);
   if (!x.subscriber || read_ >= until)
     return;
-  auto run = interface_->run(until - read_, round_budget_bytes);
+  const auto before = read_;
+  auto run = interface_->run(read_, until, round_budget_bytes);
   const auto more = x.subscriber->on_run(run);
-  if (run.packets() > 0)
+  if (read_ > before)
     touch(sole_);
-  read_ += run.packets();
   round_bytes_ += run.bytes();
   if (!more)
     set_hungry(sole_, false);

@@ -129,8 +129,8 @@ public:
   /// Whether the subscriber can take packets. At first it can.
   void set_hungry(tap_row id, bool value);
 
-  /// Packets in the ring that are known to be for this subscriber; 0 if there
-  /// are others whose they may be.
+  /// Packets in the ring that are known to be for this subscriber: those that
+  /// came in while there was no other one whose they may be.
   std::uint64_t unread_of(tap_row id) const;
 
   /// Packets in the ring that came in for this subscriber or, if there are
@@ -201,6 +201,8 @@ private:
   void settle();
   void free_row(tap_row id);
   void change_promiscuous(int by);
+
+  std::uint64_t unread_of(tap_row id, const stretch& part) const;
 
   void read_round();
   void read_run();

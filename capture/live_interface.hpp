@@ -44,8 +44,9 @@ public:
   }
 
   /// What `read` shows, up to a limit; see `packet_run`.
-  packet_run run(std::uint64_t max_packets, std::uint64_t max_bytes) {
-    return {ring_, max_packets, max_bytes};
+  packet_run run(std::uint64_t& number, std::uint64_t last,
+                 std::uint64_t max_bytes) {
+    return {ring_, number, last, max_bytes};
   }
 
   /// Where a filter finds its fields.

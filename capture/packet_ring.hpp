@@ -150,26 +150,23 @@ private:
 /// The packets that come next in a ring, up to a limit, for one reader.
 class packet_run {
 public:
-  /// @param max_packets Ends the run.
+  /// @param number Of the packet before the run. While that is read, of the
+  /// packet at hand.
+  /// @param last Number of the packet that ends the run.
   /// @param max_bytes Ends it as well, after the packet that exceeds it.
-  packet_run(packet_ring& ring, std::uint64_t max_packets,
+  packet_run(packet_ring& ring, std::uint64_t& number, std::uint64_t last,
              std::uint64_t max_bytes)
-    : ring_(ring), max_packets_(max_packets), max_bytes_(max_bytes) {}
+    : ring_(ring), number_(number), last_(last), max_bytes_(max_bytes) {}
 
   /// Calls `f(const packet_view&)` for each packet until the run ends or it
   /// returns false. To be called once.
   template <class F>
   void read(F&& f) {
     ring_.read([this, &f](const packet_view& x) {
-      ++packets_;
+      ++number_;
       bytes_ += x.record_bytes();
-      return f(x) && packets_ < max_packets_ && bytes_ < max_bytes_;
+      return f(x) && number_ < last_ && bytes_ < max_bytes_;
     });
-  }
-
-  /// Packets that were read.
-  std::uint64_t packets() const {
-    return packets_;
   }
 
   /// Their size as records of a savefile.
@@ -179,9 +176,9 @@ public:
 
 private:
   packet_ring& ring_;
-  const std::uint64_t max_packets_;
+  std::uint64_t& number_;
+  const std::uint64_t last_;
   const std::uint64_t max_bytes_;
-  std::uint64_t packets_ = 0;
   std::uint64_t bytes_ = 0;
 };
 

@@ -552,6 +552,26 @@ TEST_P(LiveSource, KeepsPacketsInTheRingUntilThereIsCredit) {
   EXPECT_EQ(end.counters.dropped_by_kernel, 0u);
 }
 
+TEST_P(LiveSource, CountsNoPacketTwiceWhileItReadsABacklog) {
+  neighbour_credit_bytes = 0;
+  constexpr std::uint64_t sent = 5000;
+  auto options = patient(wanted_on("vb"));
+  options.initial_credit_bytes = 0;
+  options.batch_bytes = 4096; // Many, each of which shows the counts.
+  opened_source x;
+  std::vector<std::uint64_t> counted;
+  x.heard->when_batch
+    = [&] { counted.push_back(x.source->counters().packets_matched.value()); };
+  start(x, options);
+  ASSERT_TRUE(x.heard->wait_opened());
+  send(sent);
+  x.source->grant(plenty);
+  EXPECT_EQ(stop(x).counters.packets_matched, sent);
+  ASSERT_GT(counted.size(), 100u);
+  EXPECT_TRUE(std::is_sorted(counted.begin(), counted.end()));
+  EXPECT_LE(*std::max_element(counted.begin(), counted.end()), sent);
+}
+
 TEST_P(LiveSource, AccountsForEveryPacketWhenCreditRunsOut) {
   neighbour_credit_bytes = 0;
   auto options = on("vb");

@@ -293,6 +293,25 @@ TEST_P(SharedInterface, SamplesWhatWaitedWhileOthersCameAndWent) {
               6 * std::sqrt(mean * 0.99));
 }
 
+TEST_P(SharedInterface, StillCountsWhatWaitsWhenAnotherComes) {
+  constexpr std::uint64_t sent = 100;
+  auto options = port(1000);
+  options.initial_credit_bytes = 0;
+  auto x = open(options);
+  const auto matched = [&] { return x.source->counters().packets_matched; };
+  for (std::uint64_t i = 0; i < sent; ++i)
+    link->post(udp_frame(i, 1000, 100));
+  link->settle();
+  ASSERT_TRUE(eventually([&] { return matched() == sent; }));
+  options.filter.destination_port = std::uint16_t{1001};
+  const auto other = open(options);
+  await_ticks();
+  EXPECT_EQ(matched(), sent);
+  x.source->grant(plenty);
+  EXPECT_EQ(stop(x).counters.packets_matched, sent);
+  EXPECT_EQ(x.sequences(), zero_to(sent));
+}
+
 TEST_P(SharedInterface, EndsAllWhenItIsDeleted) {
   auto x = open(port(1000));
   auto y = open(on("vb"));
