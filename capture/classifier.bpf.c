@@ -20,20 +20,13 @@ volatile const struct classifier_rules rules = {};
 
 struct classifier_state state = {};
 
-/* The rows, by key. */
+/* Of all rows that have one key, the highest threshold. */
 struct {
   __uint(type, BPF_MAP_TYPE_HASH);
   __uint(map_flags, BPF_F_NO_PREALLOC);
   __type(key, struct flow_key);
-  __type(value, struct classifier_row);
+  __type(value, __u32);
 } rows SEC(".maps");
-
-/* How many packets matched, for rows that do not want all of them. */
-struct {
-  __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-  __type(key, __u32);
-  __type(value, __u64);
-} matched SEC(".maps");
 
 /* What a packet says; struct flow of flow.hpp. */
 struct flow {
@@ -167,12 +160,6 @@ static __always_inline void read_flow(struct __sk_buff *skb,
   read_version(skb, flow, version, offset);
 }
 
-static __always_inline void count(__u32 counter) {
-  __u64 *value = bpf_map_lookup_elem(&matched, &counter);
-  if (value)
-    __sync_fetch_and_add(value, 1);
-}
-
 /* What the words of both addresses add to the hash of a key. */
 struct address_sums {
   __u64 source;
@@ -201,12 +188,8 @@ static __always_inline __u32 look_up(const struct flow_key *packet,
   for (__u32 i = 0; i < sizeof key / 8 - 1; ++i)
     to[i] = from[i] & mask[i];
   to[4] = last;
-  const struct classifier_row *row = bpf_map_lookup_elem(&rows, &key);
-  if (!row)
-    return threshold;
-  if (row->threshold != rules.every_packet)
-    count(row->counter);
-  return row->threshold > threshold ? row->threshold : threshold;
+  const __u32 *found = bpf_map_lookup_elem(&rows, &key);
+  return found && *found > threshold ? *found : threshold;
 }
 
 /* Number of the lowest bit of X that is set: that of the bits below it.
@@ -275,8 +258,6 @@ SEC("socket")
 int classify(struct __sk_buff *skb) {
   struct flow flow = {};
   __u32 threshold = state.everything;
-  if (threshold && threshold != rules.every_packet)
-    count(0);
   if (state.shapes[family_any] | state.shapes[family_ipv4]
       | state.shapes[family_ipv6]) {
     read_flow(skb, &flow);

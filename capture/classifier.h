@@ -34,12 +34,6 @@ struct flow_key {
   __u8 unused; /* Always 0. */
 } __attribute__((aligned(8)));
 
-/* All rows that have one key, for the kernel. */
-struct classifier_row {
-  __u32 threshold; /* The highest of them. */
-  __u32 counter;   /* Index of their counter. */
-};
-
 /* How packets are read: packet_rules.hpp. Constant when the program is loaded,
  * so that the verifier knows the values. */
 struct classifier_rules {

@@ -14,7 +14,6 @@
 #include <cassert>
 #include <cerrno>
 #include <cstdarg>
-#include <numeric>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -28,9 +27,6 @@ extern const std::size_t classifier_object_bytes;
 namespace {
 
 constexpr const char* attempt = "load the classifier into the kernel";
-
-/// Counter of the rows without fields, which are not in the kernel's map.
-constexpr std::uint32_t everything_counter = 0;
 
 static_assert(sizeof(header_kinds) == sizeof classifier_rules::header_kinds);
 static_assert(sizeof extension_headers
@@ -121,16 +117,14 @@ kernel_classifier::create(filter_layout layout, std::uint32_t snaplen_bytes) {
   auto* const constants = bpf_object__find_map_by_name(object.get(), ".rodata");
   auto* const memory = bpf_object__find_map_by_name(object.get(), ".bss");
   auto* const rows = bpf_object__find_map_by_name(object.get(), "rows");
-  auto* const counters = bpf_object__find_map_by_name(object.get(), "matched");
   auto* const program
     = bpf_object__find_program_by_name(object.get(), "classify");
   const auto hash = make_flow_hash();
   const auto rules = rules_for(layout, hash);
-  assert(constants && memory && rows && counters && program);
+  assert(constants && memory && rows && program);
   // These fail before it is loaded only if the names or sizes are not ours.
   if (bpf_map__set_initial_value(constants, &rules, sizeof rules) != 0
-      || bpf_map__set_max_entries(rows, max_keys) != 0
-      || bpf_map__set_max_entries(counters, max_keys + 1) != 0)
+      || bpf_map__set_max_entries(rows, max_keys) != 0)
     return fail_load(EINVAL);
   if (const auto error = bpf_object__load(object.get()))
     return fail_load(-error);
@@ -141,23 +135,16 @@ kernel_classifier::create(filter_layout layout, std::uint32_t snaplen_bytes) {
     return fail_load(errno);
   kernel_classifier result{std::move(object),
                            state_pointer{static_cast<classifier_state*>(state)},
-                           bpf_program__fd(program),
-                           bpf_map__fd(rows),
-                           bpf_map__fd(counters),
-                           hash};
+                           bpf_program__fd(program), bpf_map__fd(rows), hash};
   result.set_snaplen(snaplen_bytes);
   return result;
 }
 
 kernel_classifier::kernel_classifier(object_pointer object, state_pointer state,
-                                     int program, int rows, int counters,
+                                     int program, int rows,
                                      const flow_hash& hash)
   : object_(std::move(object)), state_(std::move(state)), program_(program),
-    rows_(rows), counters_(counters), entries_(0, hash),
-    free_counters_(max_keys), crowd_(std::size_t{1} << crowd_bits) {
-  std::iota(free_counters_.rbegin(), free_counters_.rend(),
-            everything_counter + 1);
-}
+    rows_(rows), entries_(0, hash), crowd_(std::size_t{1} << crowd_bits) {}
 
 kernel_classifier::kernel_classifier(kernel_classifier&&) noexcept = default;
 kernel_classifier&
@@ -172,15 +159,13 @@ expected<void> kernel_classifier::insert(const flow_match& match,
   const auto key = key_of(match);
   auto [place, added] = entries_.try_emplace(words_of(key));
   auto& x = place->second;
-  if (added && key.fields != 0) {
-    if (free_counters_.empty()) {
-      entries_.erase(place);
-      return fail(capture_errc::io, "add a filter to the classifier: it has "
-                                      + std::to_string(max_keys)
-                                      + " different ones already");
-    }
-    x.counter = free_counters_.back();
-    free_counters_.pop_back();
+  // The key without fields is not in the kernel's map.
+  if (added && key.fields != 0
+      && entries_.size() - keys_[family_any][0] > max_keys) {
+    entries_.erase(place);
+    return fail(capture_errc::io, "add a filter to the classifier: it has "
+                                    + std::to_string(max_keys)
+                                    + " different ones already");
   }
   const auto before = x.highest();
   ++x.thresholds[threshold];
@@ -220,22 +205,20 @@ bool kernel_classifier::take_out(entries::iterator place,
     x.thresholds.erase(rows);
   if (!x.thresholds.empty())
     return true;
-  if (x.counter != everything_counter)
-    free_counters_.push_back(x.counter);
   entries_.erase(place);
   return false;
 }
 
 /// Tells the kernel the highest threshold of a key.
 expected<void> kernel_classifier::write(const flow_key& key, const entry& x) {
-  const classifier_row row{x.highest(), x.counter};
+  const std::uint32_t threshold = x.highest();
   if (key.fields == 0) {
-    __atomic_store_n(&state_->everything, row.threshold, __ATOMIC_RELAXED);
+    __atomic_store_n(&state_->everything, threshold, __ATOMIC_RELAXED);
     return {};
   }
-  const auto error = row.threshold == 0
+  const auto error = threshold == 0
                        ? bpf_map_delete_elem(rows_, &key)
-                       : bpf_map_update_elem(rows_, &key, &row, BPF_ANY);
+                       : bpf_map_update_elem(rows_, &key, &threshold, BPF_ANY);
   if (error != 0)
     return fail_errno("change a filter of the classifier", -error);
   return {};
@@ -260,20 +243,6 @@ void kernel_classifier::count(const flow_key& key, int change) {
   auto* const shapes = &state_->shapes[key.family];
   __atomic_store_n(shapes, keys == 0 ? *shapes & ~bit : *shapes | bit,
                    __ATOMIC_RELEASE);
-}
-
-expected<std::uint64_t>
-kernel_classifier::matched(const flow_match& match) const {
-  const auto place = entries_.find(words_of(key_of(match)));
-  assert(place != entries_.end());
-  const auto processors = libbpf_num_possible_cpus();
-  if (processors < 0)
-    return fail_errno("count the classifier's packets", -processors);
-  std::vector<std::uint64_t> values(static_cast<std::size_t>(processors));
-  if (const auto error
-      = bpf_map_lookup_elem(counters_, &place->second.counter, values.data()))
-    return fail_errno("count the classifier's packets", -error);
-  return std::accumulate(values.begin(), values.end(), std::uint64_t{0});
 }
 
 // -- sockets ------------------------------------------------------------------

@@ -33,8 +33,7 @@ namespace edgecap::capture {
 /// thread at a time.
 class kernel_classifier {
 public:
-  /// Most filters of rows that differ. Memory for their counters is taken at
-  /// once: eight bytes for each, on each processor.
+  /// Most filters of rows that differ.
   static constexpr std::size_t max_keys = 8192;
 
   /// Loads the program; takes some ten milliseconds. It matches nothing yet.
@@ -63,12 +62,6 @@ public:
   /// Makes it the filter of a packet socket, in place of any other.
   expected<void> attach(int socket) const;
 
-  /// Packets that matched the rows of this filter, taken or not: a number that
-  /// only grows, from anywhere, while there is such a row. Packets are not
-  /// counted while all of the rows want every packet.
-  /// @pre There is such a row.
-  expected<std::uint64_t> matched(const flow_match& match) const;
-
 private:
   struct closer {
     void operator()(bpf_object* x) const;
@@ -82,7 +75,6 @@ private:
   struct entry {
     /// How many of them have each threshold.
     std::map<sampling_threshold, std::size_t> thresholds;
-    std::uint32_t counter = 0;
 
     sampling_threshold highest() const {
       return thresholds.empty() ? 0 : thresholds.rbegin()->first;
@@ -92,7 +84,7 @@ private:
   using entries = std::unordered_map<flow_words, entry, flow_hash>;
 
   kernel_classifier(object_pointer object, state_pointer state, int program,
-                    int rows, int counters, const flow_hash& hash);
+                    int rows, const flow_hash& hash);
 
   bool take_out(entries::iterator place, sampling_threshold threshold);
   expected<void> write(const flow_key& key, const entry& x);
@@ -102,9 +94,7 @@ private:
   state_pointer state_; ///< Memory that the program reads.
   int program_;         ///< Descriptors, all of `object_`.
   int rows_;
-  int counters_;
   entries entries_;
-  std::vector<std::uint32_t> free_counters_;
   /// How many keys each place in the kernel's crowd stands for.
   std::vector<std::uint16_t> crowd_;
   /// How many keys each shape has.

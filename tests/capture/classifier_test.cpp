@@ -633,28 +633,6 @@ TEST_F(Classifier, SamplesByTheHighestThreshold) {
     }
 }
 
-TEST_F(Classifier, CountsWhatMatchesSampledRows) {
-  auto classifier = make();
-  const kernel_filter filter{classifier};
-  const auto frame = ethernet_frame(packet_named("udp4"));
-  const auto rarely = threshold_of(1000);
-  const auto everything = parsed({});
-  const auto udp = parsed({{}, {}, {}, {}, 17});
-  const auto tcp = parsed({{}, {}, {}, {}, 6});
-  for (const auto& x : {everything, udp, tcp})
-    insert(classifier, x, rarely);
-  kept_of(filter, frame, 50);
-  EXPECT_EQ(classifier.matched(everything).value(), 50u);
-  EXPECT_EQ(classifier.matched(udp).value(), 50u);
-  EXPECT_EQ(classifier.matched(tcp).value(), 0u);
-  insert(classifier, udp, threshold_of(10));
-  kept_of(filter, frame, 5);
-  EXPECT_EQ(classifier.matched(udp).value(), 55u);
-  insert(classifier, udp, every_packet);
-  kept_of(filter, frame, 5);
-  EXPECT_EQ(classifier.matched(udp).value(), 55u);
-}
-
 TEST_F(Classifier, ChangesTheSnaplenOfASocket) {
   auto classifier = make();
   const kernel_filter filter{classifier};
