@@ -209,9 +209,9 @@ TEST(Sampling, IsLeftOutWhenEveryPacketIsWanted) {
   EXPECT_EQ(compiled({}).size(), 2u);
 }
 
-TEST(Sampling, IsFairAndIndependent) {
-  // Counts in all, per flow, per time and the gaps between packets are what
-  // independent draws with the same chance give.
+// Counts in all, per flow, per time and the gaps between packets are what
+// independent draws with the same chance give.
+void judge_draws(test::p_values& found) {
   constexpr unsigned one_in = 8, flows = 40, times = 10, rounds = 4000;
   constexpr double total = double{flows} * rounds, chance = 1.0 / one_in;
   filter_options options;
@@ -231,9 +231,8 @@ TEST(Sampling, IsFairAndIndependent) {
       ++per_gap[std::min(gap, per_gap.size() - 1)];
       gap = static_cast<std::size_t>(-1);
     }
-  EXPECT_GT(test::normal_p((kept - total * chance)
-                           / std::sqrt(total * chance * (1 - chance))),
-            test::false_alarm);
+  found["of the count"] = test::normal_p(
+    (kept - total * chance) / std::sqrt(total * chance * (1 - chance)));
   const auto spread = [&](const std::vector<double>& counts) {
     double result = 0;
     for (const auto x : counts) {
@@ -242,8 +241,8 @@ TEST(Sampling, IsFairAndIndependent) {
     }
     return result;
   };
-  EXPECT_GT(test::chi_square_p(spread(per_flow), flows), test::false_alarm);
-  EXPECT_GT(test::chi_square_p(spread(per_time), times), test::false_alarm);
+  found["by flow"] = test::chi_square_p(spread(per_flow), flows);
+  found["by time"] = test::chi_square_p(spread(per_time), times);
   double gaps = 0;
   for (std::size_t i = 0; i < per_gap.size(); ++i) {
     const auto last = i + 1 == per_gap.size();
@@ -251,14 +250,18 @@ TEST(Sampling, IsFairAndIndependent) {
                           * (last ? 1 : chance);
     gaps += (per_gap[i] - expected) * (per_gap[i] - expected) / expected;
   }
-  EXPECT_GT(test::chi_square_p(gaps, static_cast<double>(per_gap.size() - 1)),
-            test::false_alarm);
+  found["by gap"]
+    = test::chi_square_p(gaps, static_cast<double>(per_gap.size() - 1));
+}
+
+TEST(Sampling, IsFairAndIndependent) {
+  test::expect_fair(judge_draws);
 }
 
 /// Judges a thousand samples of what matches a filter, while as much comes that
 /// does not if there is an `other`.
-void expect_fair_samples(const filter_fields& fields, const bytes& wanted,
-                         const bytes* other) {
+void judge_samples(test::p_values& found, const filter_fields& fields,
+                   const bytes& wanted, const bytes* other) {
   constexpr std::uint64_t samples = 1000, offered = 1200;
   constexpr unsigned one_in = 4;
   filter_options options;
@@ -278,11 +281,18 @@ void expect_fair_samples(const filter_fields& fields, const bytes& wanted,
     judge.add(taken, offered);
     kept += taken.size();
   }
-  judge.expect_fair();
+  found = judge.judge();
   constexpr double total = samples * offered, chance = 1.0 / one_in;
-  EXPECT_GT(test::normal_p((static_cast<double>(kept) - total * chance)
-                           / std::sqrt(total * chance * (1 - chance))),
-            test::false_alarm);
+  found["of the count"]
+    = test::normal_p((static_cast<double>(kept) - total * chance)
+                     / std::sqrt(total * chance * (1 - chance)));
+}
+
+void expect_fair_samples(const filter_fields& fields, const bytes& wanted,
+                         const bytes* other) {
+  test::expect_fair([&](test::p_values& found) {
+    judge_samples(found, fields, wanted, other);
+  });
 }
 
 TEST(Sampling, IsFairAThousandTimes) {

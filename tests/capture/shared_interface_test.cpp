@@ -2,6 +2,7 @@
 // kernel and without: each gets what it would get alone.
 
 #include "capture/kernel_classifier.hpp"
+#include "tests/support/fairness.hpp"
 #include "tests/support/live_fixture.hpp"
 
 #include <gmock/gmock.h>
@@ -249,6 +250,54 @@ TEST_P(SharedInterface, GivesEachItsOwnSamplingRate) {
     EXPECT_EQ(end.counters.packets_matched, std::nullopt);
     EXPECT_EQ(end.counters.dropped_by_us, 0u);
   }
+}
+
+// One wants twice as much as the other of the same packets: the kernel draws
+// for the one, if it draws, and user space from that for the other. Each part
+// of what was sent is a sample by itself; some are longer than others, as the
+// p-values of counts are few otherwise.
+TEST_P(SharedInterface, SamplesFairlyAtTwoRates) {
+  constexpr std::size_t samples = 1000;
+  std::vector<std::uint64_t> lengths;
+  std::vector<std::size_t> part_of; // Each packet.
+  for (std::size_t i = 0; i < samples; ++i) {
+    lengths.push_back(391 + i % 20);
+    part_of.insert(part_of.end(), lengths[i], i);
+  }
+  const auto sent = part_of.size();
+  test::expect_fair([&](test::p_values& found) {
+    const std::vector<std::uint32_t> rates{2, 4};
+    std::vector<opened_source> all;
+    for (const auto rate : rates) {
+      auto options = port(1000);
+      options.sampling_one_in = rate;
+      all.push_back(open(options));
+    }
+    send_to({1000}, sent);
+    for (std::size_t i = 0; i < rates.size(); ++i) {
+      const auto end = stop(all[i]);
+      EXPECT_EQ(end.counters.dropped_by_us, 0u);
+      EXPECT_EQ(end.counters.dropped_by_kernel, 0u);
+      const auto taken = all[i].sequences();
+      test::fairness judge;
+      auto next = taken.begin();
+      std::uint64_t first = 0;
+      for (std::size_t part = 0; part < samples; ++part) {
+        std::vector<std::uint64_t> sample;
+        for (; next != taken.end() && part_of[*next] == part; ++next)
+          sample.push_back(*next - first);
+        judge.add(sample, lengths[part]);
+        first += lengths[part];
+      }
+      const auto name = " at 1 in " + std::to_string(rates[i]);
+      for (const auto& [by, p] : judge.judge())
+        found[by + name] = p;
+      const auto n = static_cast<double>(sent), chance = 1.0 / rates[i];
+      found["of the count" + name]
+        = test::normal_p((static_cast<double>(taken.size()) - n * chance)
+                         / std::sqrt(n * chance * (1 - chance)));
+    }
+  });
 }
 
 // A sampled source that joins one that wants all gets its own rate as well, and

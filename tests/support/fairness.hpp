@@ -1,15 +1,23 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
 #include <vector>
 
 namespace edgecap::test {
 
-/// A fair sampler fails a test that asks for more than this in less than one of
-/// ten million runs, though p-values here are approximations, and those of
-/// `uniform_p` a little low where the values come from counts. What is printed
-/// is the p-value itself.
-inline constexpr double false_alarm = 1e-9;
+/// By what they judge.
+using p_values = std::map<std::string, double>;
+
+/// Makes samples and adds what they are worth.
+using sampling_trial = std::function<void(p_values&)>;
+
+/// Fails the test if a p-value is not above 0.001, and not in a second trial
+/// either, which has to be independent of the first: of a fair sampler one in a
+/// million fails by chance. Prints all of them.
+void expect_fair(const sampling_trial& trial);
 
 /// The probability that a normal variable strays further from 0, either way.
 double normal_p(double deviations);
@@ -33,8 +41,8 @@ public:
   /// of which those of each flow are `flows` apart.
   void add(const std::vector<std::uint64_t>& taken, std::uint64_t offered);
 
-  /// Fails the test if this cannot be chance, and prints what it is.
-  void expect_fair() const;
+  /// The p-values of all samples together.
+  p_values judge() const;
 
 private:
   std::vector<double> by_time_;

@@ -84,7 +84,7 @@ def _capture(bench, tool, count, profile, flow):
         "lost": found["missing"],
     }
     if tool.sampling > 1:
-        figures |= fairness.judge(found, count, tool.sampling)
+        figures |= fairness.p_values(found, count, tool.sampling)
         figures["lost"] = tool.dropped()
     tool.forget()
     return figures
@@ -128,6 +128,11 @@ def _rounds(bench, profile, count, flow=None, rivals=RIVALS, sampling=1):
         found = {}
         for tool in in_turn(tools, number):
             found[tool.name] = _capture(bench, tool, count, profile, flow)
+        if sampling > 1:
+            fairness.judge(
+                found["edgecapd"],
+                lambda: _capture(bench, ours, count, profile, flow),
+            )
         figures = {}
         lines = []
         if sampling == 1 and flow is None:
