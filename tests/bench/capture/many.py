@@ -31,6 +31,10 @@ CHANGE_FLOW = 3
 CHANGE_COUNT = CHANGE_RATE * 3600
 # Of all flows, between a start and a stop.
 CHANGE_PACKETS = 20_000
+# From one packet of the job to the next.
+CHANGE_GAP_MS = CHANGE_FLOWS / CHANGE_RATE * 1e3
+# What a start and a stop may take, and their answers.
+CHANGE_LIMIT_MS = 5
 
 # How long the processor time of jobs is measured that get no packets.
 REST_S = 1.0
@@ -118,16 +122,18 @@ def _rates(bench):
     return [name for name, _, _ in tools]
 
 
-def _change(bench, jobs):
+def _change(bench, jobs, received_before):
     """Starts one more job and stops it. Returns, in milliseconds since the
     request, when the first packet came, when the last one, when we had the
-    answers, and when the savefile had its name."""
+    answers, and when the savefile had its name. Packets are numbered from 0,
+    which came in after `received_before` others."""
     api = jobs.api
     fields = {"destination_address": f"198.51.100.{CHANGE_FLOW}"}
     start_ns = time.time_ns()
     job_id = api.create(fields)
     started_ns = time.time_ns()
     bench.link.wait_received(CHANGE_PACKETS)
+    received = bench.link.received() - received_before
     stop_ns = time.time_ns()
     api.stop(job_id)
     stopped_ns = time.time_ns()
@@ -137,6 +143,10 @@ def _change(bench, jobs):
     assert numbers == list(
         range(numbers[0], numbers[-1] + 1, CHANGE_FLOWS)
     ), "packets are missing"
+    # All that came in before the request, to the last one.
+    assert numbers[-1] + CHANGE_FLOWS >= received, (
+        f"{numbers[-1]} is the last one, though {received} had come in"
+    )
     api.delete(job_id)
     return {name: ns / 1e6 for name, ns in {
         "start": records[0].time_ns - start_ns,
@@ -152,11 +162,12 @@ def _changes(bench, count):
     changes = SMOKE_CHANGES if bench.smoke else CHANGES
     every = {}
     with Jobs(bench, count, 1) as jobs:
+        before = bench.link.received()
         with bench.link.flowing(
             CHANGE_COUNT, "60", CHANGE_FLOWS, CHANGE_RATE, count
         ) as total:
             for _ in range(changes):
-                for name, ms in _change(bench, jobs).items():
+                for name, ms in _change(bench, jobs, before).items():
                     every.setdefault(name, []).append(ms)
         (sent,) = total
         jobs.wait_last(sent)
@@ -190,8 +201,11 @@ def many(bench):
     for name, values in every.items():
         report.figure(f"{name}, median", statistics.median(values), " ms")
         report.figure(f"{name}, p99", p99(values), " ms")
-    for name in ("start", "stop"):
+    for name in ("start", "stop", "start answered", "stop answered"):
         report.at_most(f"{name} beside {most} jobs, median",
-                       statistics.median(every[name]), 5, " ms")
+                       statistics.median(every[name]), CHANGE_LIMIT_MS, " ms")
+    # Older, the last packet would be before the request, and others missing.
+    report.at_least(f"stop beside {most} jobs, last packet, median",
+                    statistics.median(every["stop"]), -2 * CHANGE_GAP_MS, " ms")
     report.at_most("changes, packets that other jobs lost",
                    report.median_of("lost"), 0)
