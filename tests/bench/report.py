@@ -9,15 +9,18 @@ import statistics
 class Report:
     """Collects figures, prints them, and knows whether all limits are kept.
 
-    In a smoke run figures are shown, not judged.
+    In a smoke run figures are shown, not judged, nor are they if `unjudged` says
+    why.
     """
 
-    def __init__(self, name, smoke):
+    def __init__(self, name, smoke, unjudged=""):
         self.name = name
         self.smoke = smoke
+        self.unjudged = unjudged
         self.missed = []
         self.content = {
             "smoke": smoke,
+            "unjudged": unjudged,
             "host": {
                 "kernel": platform.release(),
                 "processors": os.cpu_count(),
@@ -45,6 +48,11 @@ class Report:
         self._section["figures"].append({"name": name, "value": value})
         print(f"{name}: {value:.2f}{unit}", flush=True)
 
+    def figures(self, name, text, **values):
+        """Several of one thing, of which nothing is promised."""
+        self._section["figures"].append({"name": name, **values})
+        print(f"{name}: {text}", flush=True)
+
     def at_least(self, name, value, limit, unit=""):
         self._judge(name, value, ">=", limit, value >= limit, unit)
 
@@ -65,7 +73,7 @@ class Report:
              "kept": kept}
         )
         word = "ok" if kept else "MISSED"
-        if self.smoke:
+        if self.smoke or self.unjudged:
             word = "not judged"
         elif not kept:
             self.missed.append(name)
@@ -82,6 +90,8 @@ class Report:
         print()
         if self.smoke:
             print(f"{self.name} benchmarks, smoke: every byte was right")
+        elif self.unjudged:
+            print(f"{self.name} benchmarks: {self.unjudged}")
         elif self.missed:
             print(f"{self.name} benchmarks: MISSED {', '.join(self.missed)}")
         else:
