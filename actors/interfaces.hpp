@@ -6,8 +6,8 @@
 #include <caf/typed_actor.hpp>
 
 // The only file with typed handles: the wiring diagram of the engine, in the
-// order in which data flows. Roles are WRITTEN IN CAPITALS. Every request has
-// a finite timeout at its sender.
+// order in which data flows. Roles are WRITTEN IN CAPITALS. Requests have a
+// finite timeout at their sender, but for those that say that they have none.
 namespace edgecap {
 
 /// The RATE LIMITER actor interface.
@@ -117,7 +117,7 @@ using sampler_actor = caf::typed_actor<
   caf::reacts_to<atom::ended, capture::source_end>>;
 
 /// The NODE actor interface: hosts samplers on one machine. May be in another
-/// process than all others but its samplers.
+/// process than all others but its samplers. No timeout: FLEET tells its loss.
 using node_actor = caf::typed_actor<
   // Returns what is so now.
   caf::replies_to<atom::pulse>::with<node_pulse>,

@@ -18,6 +18,13 @@ constexpr std::size_t shares_told_at_once = 16;
 /// the time, counters are some seconds old.
 constexpr std::size_t asked_at_once = 256;
 
+/// Whether who was asked is gone, and so has not answered. Over the network
+/// that is not always told: then DOWN and `left` alone say it.
+bool is_gone(const caf::error& why) {
+  return why == caf::sec::request_receiver_down
+         || why.category() == caf::atom("exit");
+}
+
 /// How a job ends whose packets storage does not take.
 end_reason reason_of(const failure& why) {
   if (why.ours && why.code == errc::storage_full)
@@ -88,6 +95,8 @@ void job_state::find_nodes() {
         for (const auto& node : nodes)
           survey(node);
         interface_settled();
+        self->delayed_send(self, request_timeout, atom::deadline_v,
+                           job_phase::pending);
       },
       [this](caf::error& err) {
         surveyed = true;
@@ -102,26 +111,40 @@ void job_state::survey(const node_offer& node) {
   // What is left of it is of its earlier process or connection.
   lose_node(node.name, "it has joined again");
   away.erase(node.name);
+  surveys_failed.erase(node.name);
   const auto join = ++joins[node.name];
-  ++surveys_pending;
-  self
-    ->request(node.handle, request_timeout, atom::survey_v, record.spec.system)
+  surveys_pending.insert(node.name);
+  // It may stand still for as long as the fleet waits for it, and we wait as
+  // long: the fleet tells us when it is lost.
+  self->request(node.handle, caf::infinite, atom::survey_v, record.spec.system)
     .then(
       [this, node, join](std::vector<sampler_spec>& specs) {
-        --surveys_pending;
-        if (join == joins[node.name])
-          start_samplers(node, std::move(specs));
+        if (!survey_answered(node.name, join))
+          return;
+        start_samplers(node, std::move(specs));
         interface_settled();
       },
-      [this](caf::error& err) {
-        --surveys_pending;
-        const auto why = describe(err);
-        // A node need not have every system.
-        if (!why.ours || why.code != errc::unknown_system)
-          ++surveys_failed;
-        last_error = why.text;
+      [this, who = node.name, join](caf::error& err) {
+        if (!survey_answered(who, join))
+          return;
+        survey_failed(who, err);
         interface_settled();
       });
+}
+
+/// Whether this answer is waited for; it is not any more then.
+bool job_state::survey_answered(const std::string& node, std::uint64_t join) {
+  return join == joins[node] && surveys_pending.erase(node) > 0;
+}
+
+void job_state::survey_failed(const std::string& node, const caf::error& why) {
+  const auto reason = describe(why);
+  last_error = reason.text;
+  if (is_gone(why))
+    away[node] = "it has ended: " + reason.text;
+  else if (!reason.ours || reason.code != errc::unknown_system)
+    surveys_failed[node] = reason.text;
+  // A node need not have every system.
 }
 
 void job_state::start_samplers(const node_offer& node,
@@ -167,7 +190,8 @@ std::uint64_t job_state::credit_of_each(std::size_t samplers) const {
     if (!x.done)
       granted += x.credit_bytes;
   const auto left = all - std::min(all, granted);
-  const auto parts = std::max<std::size_t>(samplers, 1) * (surveys_pending + 1);
+  const auto parts
+    = std::max<std::size_t>(samplers, 1) * (surveys_pending.size() + 1);
   return std::min(std::max(left / parts, options.least_credit_bytes),
                   options.credit_bytes);
 }
@@ -185,25 +209,34 @@ void job_state::start_sampler(const node_offer& node, sampler_spec spec,
     = record.submitted + time_limit_ns(record.spec) + node.clock_offset_ns;
   const batch_sink_actor sink{self};
   const auto correction = shares[run].report.clock_correction_ns;
-  // Every node understands the first.
+  // Every node understands the first. As with surveys, the fleet says how long
+  // the answer is waited for.
   auto asked = correction == 0
-                 ? self->request(node.handle, request_timeout, atom::sample_v,
+                 ? self->request(node.handle, caf::infinite, atom::sample_v,
                                  std::move(spec), sink)
-                 : self->request(node.handle, request_timeout, atom::sample_v,
+                 : self->request(node.handle, caf::infinite, atom::sample_v,
                                  std::move(spec), correction, sink);
   asked.then(
     [this, run](const sampler_actor& handle) {
+      if (shares[run].done) {
+        // Its node was lost meanwhile, and to drain it would need credit.
+        self->send_exit(handle, caf::exit_reason::user_shutdown);
+        return;
+      }
       shares[run].handle = handle;
       self->monitor(handle);
-      // It came too late, for the job or for its node.
-      if (!running() || shares[run].done)
-        self->send(handle, atom::stop_v);
+      if (!running())
+        self->send(handle, atom::stop_v); // It came too late.
       else
         tick_in(options.progress_interval); // to ask for its counters
     },
-    [this, run](caf::error& err) {
+    [this, run, who = node.name](caf::error& err) {
       if (shares[run].done)
         return; // its node was lost meanwhile
+      if (is_gone(err)) {
+        lose_node(who, "it has ended: " + describe(err).text);
+        return;
+      }
       mark_failed(shares[run], "start sampler: " + describe(err).text);
       interface_settled();
       seal_if_drained();
@@ -315,7 +348,7 @@ void job_state::sampler_died(const caf::actor_addr& source,
 }
 
 void job_state::lose_node(const std::string& node, const std::string& why) {
-  auto lost = false;
+  auto lost = surveys_pending.erase(node) > 0;
   for (auto& x : shares) {
     if (x.done || x.report.node != node)
       continue;
@@ -367,6 +400,11 @@ void job_state::end(end_reason reason, const std::string& message) {
 }
 
 void job_state::expire(job_phase phase) {
+  if (phase == job_phase::pending) {
+    patient = false;
+    interface_settled();
+    return;
+  }
   if (phase == job_phase::capturing) {
     if (alone() && !away.empty())
       end(end_reason::node_lost, "no node is left");
@@ -378,7 +416,8 @@ void job_state::expire(job_phase phase) {
     return;
   for (auto& x : shares)
     if (!x.done) {
-      mark_failed(x, "did not drain in time");
+      mark_failed(x, x.handle ? "did not drain in time"
+                              : "its node has not answered");
       if (x.handle)
         self->send_exit(x.handle, caf::exit_reason::kill);
     }
@@ -584,13 +623,15 @@ bool job_state::merge_counters(share& x, const interface_report& counted) {
 /// Something is known of an interface now: it is open, or will never be.
 void job_state::interface_settled() {
   const auto settled = [](const share& x) { return x.done || x.report.link; };
-  if (surveyed && surveys_pending == 0
-      && std::all_of(shares.begin(), shares.end(), settled)) {
+  const auto all_known = surveyed && surveys_pending.empty()
+                         && std::all_of(shares.begin(), shares.end(), settled);
+  if (all_known || !patient) {
     std::set<capture::link_type> links;
     for (auto run = first_run; run < shares.size(); ++run)
       if (const auto& link = shares[run].report.link)
         links.insert(*link);
-    feed.settle(links);
+    if (all_known || !links.empty())
+      feed.settle(links);
   }
   end_if_alone();
 }
@@ -606,12 +647,12 @@ void job_state::go_on() {
 /// Ends a job that nothing can be expected for any more. A node that is lost
 /// may come back while there is time.
 void job_state::end_if_alone() {
-  if (!running() || !surveyed || surveys_pending > 0 || !alone()
+  if (!running() || !surveyed || !surveys_pending.empty() || !alone()
       || !away.empty())
     return;
   const auto none_found = shares.size() == first_run;
-  if (none_found && surveys_failed > 0)
-    end(end_reason::node_lost, "no node answered: " + last_error);
+  if (none_found && !surveys_failed.empty())
+    end(end_reason::node_lost, "no node can capture"); // Why, is said of each.
   else if (none_found && last_error.empty())
     end(end_reason::interface_lost,
         "system " + record.spec.system + " has no interface now");
@@ -627,14 +668,21 @@ bool job_state::alone() const {
                      [](const share& x) { return x.done; });
 }
 
-/// Says which nodes were lost and are not back.
+/// Says which nodes were lost and are not back, and which others took no part
+/// although they may have the system.
 std::string job_state::missing_nodes() const {
   std::string result;
-  for (const auto& [node, why] : away)
+  const auto add = [&result](const std::string& node, const std::string& what) {
     result.append(result.empty() ? "node " : "; node ")
       .append(node)
-      .append(" was lost and did not come back: ")
-      .append(why);
+      .append(what);
+  };
+  for (const auto& [node, why] : away)
+    add(node, " was lost and did not come back: " + why);
+  for (const auto& node : surveys_pending)
+    add(node, " has not answered");
+  for (const auto& [node, why] : surveys_failed)
+    add(node, " took no part: " + why);
   return result;
 }
 

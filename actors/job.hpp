@@ -13,6 +13,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -104,7 +105,8 @@ struct job_state {
   /// The sampler died without a word.
   void sampler_died(const caf::actor_addr& source, const caf::error& why);
 
-  /// Nothing is to be expected of a node, until it joins again.
+  /// Nothing is to be expected of a node, until it joins again: no packets, and
+  /// no answer.
   void lose_node(const std::string& node, const std::string& why);
 
   /// Has `who` see the packets to come.
@@ -115,7 +117,8 @@ struct job_state {
   /// Ends capturing, for the first reason given.
   void end(end_reason reason, const std::string& message = {});
 
-  /// A phase has lasted as long as it may.
+  /// A phase has lasted as long as it may; `pending`, as long as followers wait
+  /// for it.
   void expire(job_phase phase);
 
   /// Goes on to sealing when nothing is under way any more.
@@ -163,16 +166,19 @@ struct job_state {
   std::vector<share> shares;
   /// The first run of this process; those before it were interrupted.
   std::size_t first_run = 0;
-  std::size_t surveys_pending = 0;
-  std::size_t surveys_failed = 0;
+  /// Nodes that have not said yet which interfaces they have.
+  std::set<std::string> surveys_pending;
+  /// Nodes that could not say it, each with the reason.
+  std::map<std::string, std::string> surveys_failed;
   /// How often each node has joined: what an earlier survey still finds is of
   /// the past.
   std::map<std::string, std::uint64_t> joins;
-  /// Nodes that the job captured on and that are lost, each with what is known
-  /// of that. They may come back while the job has time.
+  /// Nodes that the job captured on, or was about to, and that are lost, each
+  /// with what is known of that. They may come back while the job has time.
   std::map<std::string, std::string> away;
   std::size_t appends_pending = 0;
   bool surveyed = false;
+  bool patient = true; ///< Followers wait for interfaces that are not open.
   std::size_t next_asked = 0; ///< Where the look at counters goes on.
   bool has_news = false;      ///< Since the record was published.
   std::optional<caf::actor_clock::time_point> tick_due;
@@ -187,6 +193,8 @@ private:
   bool running() const;
   bool chosen(const node_offer& node) const;
   std::uint64_t credit_of_each(std::size_t samplers) const;
+  bool survey_answered(const std::string& node, std::uint64_t join);
+  void survey_failed(const std::string& node, const caf::error& why);
   void start_sampler(const node_offer& node, sampler_spec spec,
                      std::uint32_t run);
   void mark_failed(share& x, std::string why);

@@ -1,12 +1,14 @@
 #include "actors/actor_support.hpp"
 #include "tests/support/engine_fixture.hpp"
-#include "tests/support/packets.hpp"
+#include "tests/support/recording_follower.hpp"
 
 #include <algorithm>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 // Jobs over several nodes. An edge is in the test's own process; a connection
@@ -72,6 +74,76 @@ node_actor::behavior_type old_node(node_actor::pointer self,
   };
 }
 
+/// What stands before a node and may stand still, as its process may: questions
+/// wait until it goes on.
+struct gate_state {
+  enum class course { open, surveys_only, shut };
+
+  course now = course::open;
+  std::vector<std::function<void()>> waiting;
+
+  bool lets_through(bool survey) const {
+    return now == course::open || (survey && now == course::surveys_only);
+  }
+
+  /// It stands still, but for a question for its interfaces if that is said.
+  void shut(bool but_for_surveys = false) {
+    now = but_for_surveys ? course::surveys_only : course::shut;
+  }
+};
+
+using gate_ptr = std::shared_ptr<gate_state>;
+
+/// A promise that was kept, to be used.
+template <class Promise>
+Promise answer_of(const Promise& kept) {
+  return kept;
+}
+
+node_actor::behavior_type gate(node_actor::pointer self, const gate_ptr& st,
+                               const node_actor& to) {
+  const auto pass = [st](bool survey, const std::function<void()>& go) {
+    if (st->lets_through(survey))
+      go();
+    else
+      st->waiting.push_back(go);
+  };
+  return {
+    [=](atom::pulse) {
+      auto answer = self->make_response_promise<node_pulse>();
+      pass(false, [=] { answer_of(answer).delegate(to, atom::pulse_v); });
+      return answer;
+    },
+    [=](atom::survey, const std::string& system) {
+      auto answer = self->make_response_promise<std::vector<sampler_spec>>();
+      pass(true,
+           [=] { answer_of(answer).delegate(to, atom::survey_v, system); });
+      return answer;
+    },
+    [=](atom::sample, const sampler_spec& spec, const batch_sink_actor& sink) {
+      auto answer = self->make_response_promise<sampler_actor>();
+      pass(false,
+           [=] { answer_of(answer).delegate(to, atom::sample_v, spec, sink); });
+      return answer;
+    },
+    [=](atom::sample, const sampler_spec& spec, std::int64_t correction,
+        const batch_sink_actor& sink) {
+      auto answer = self->make_response_promise<sampler_actor>();
+      pass(false, [=] {
+        answer_of(answer).delegate(to, atom::sample_v, spec, correction, sink);
+      });
+      return answer;
+    },
+    // From the test: it goes on, with what was asked first.
+    [=](atom::shutdown) {
+      st->now = gate_state::course::open;
+      for (const auto& go : std::exchange(st->waiting, {}))
+        go();
+      return caf::ok_atom_v;
+    },
+  };
+}
+
 class EngineNodes : public engine_fixture {
 protected:
   /// A machine of its own.
@@ -79,14 +151,19 @@ protected:
     std::string name;
     scripted_host host;
     node_actor node;
+    node_actor gate; ///< What the collector sees of it, if not the node.
+    gate_ptr still = std::make_shared<gate_state>();
     std::int64_t ahead = 0; ///< What its clock shows more.
     std::string colo;
     std::uint32_t protocol = node_protocol;
   };
 
   void TearDown() override {
-    for (auto* x : {&one, &two})
+    for (auto* x : {&one, &two}) {
       x->node = nullptr;
+      x->gate = nullptr;
+      x->still->waiting.clear();
+    }
     engine_fixture::TearDown();
   }
 
@@ -105,6 +182,17 @@ protected:
     x.node = spawn(node, options);
   }
 
+  /// A node that can stand still.
+  void start_gated(edge& x, const std::string& name) {
+    start(x, name);
+    x.gate = spawn(gate, x.still, x.node);
+  }
+
+  void wake(const edge& x) {
+    send_as(self, x.gate, atom::shutdown_v);
+    run();
+  }
+
   void dial(const edge& x) {
     if (!registry)
       start_engine();
@@ -112,8 +200,8 @@ protected:
     said.name = x.name;
     said.colo = x.colo;
     said.protocol = x.protocol;
-    EXPECT_TRUE(
-      ask<node_welcome>(fleet, atom::hello_v, said, node_proof{}, x.node));
+    EXPECT_TRUE(ask<node_welcome>(fleet, atom::hello_v, said, node_proof{},
+                                  x.gate ? x.gate : x.node));
     run();
   }
 
@@ -122,7 +210,9 @@ protected:
     const auto samplers = state_of<node_state>(x.node).samplers;
     for (const auto& sampler : samplers)
       self->send_exit(sampler, caf::exit_reason::remote_link_unreachable);
-    self->send_exit(x.node, caf::exit_reason::remote_link_unreachable);
+    for (const auto& node : {x.node, x.gate})
+      if (node)
+        self->send_exit(node, caf::exit_reason::remote_link_unreachable);
     run();
   }
 
@@ -336,6 +426,224 @@ TEST_F(EngineNodes, WaitsForANodeThatIsShutDown) {
   run();
   EXPECT_EQ(get(job.id).reason, end_reason::packet_limit);
   EXPECT_EQ(disk->packets(job.id), 10u);
+}
+
+TEST_F(EngineNodes, WaitsForANodeThatStandsStillWhenTheJobBegins) {
+  start_collector();
+  start_gated(one, "edge-1");
+  dial(one);
+  one.still->shut();
+  const auto job = create(spec(10, 300));
+  advance(12s, 100ms);
+  EXPECT_EQ(get(job.id).phase, job_phase::pending);
+  wake(one);
+  one.host.on("eth0").deliver_packets(10);
+  run();
+  const auto record = get(job.id);
+  EXPECT_EQ(record.reason, end_reason::packet_limit);
+  EXPECT_EQ(record.error_message, "");
+  EXPECT_EQ(record.interfaces.size(), 1u);
+}
+
+TEST_F(EngineNodes, NamesANodeThatStoodStillFromTheBeginning) {
+  start_gated(one, "edge-1");
+  dial(one);
+  one.still->shut();
+  const auto job = create(spec(10, 60));
+  host.on("eth0").deliver_packets(3);
+  advance(60s, 100ms);
+  const auto record = get(job.id);
+  EXPECT_EQ(record.phase, job_phase::succeeded);
+  EXPECT_EQ(record.reason, end_reason::time_limit);
+  EXPECT_FALSE(line_of(record, "edge-1"));
+  EXPECT_EQ(record.error_message, "node edge-1 was lost and did not come back: "
+                                  "it has not answered for 15000 ms");
+}
+
+TEST_F(EngineNodes, TakesInANodeThatWasLostBeforeItAnswered) {
+  start_collector();
+  start_gated(one, "edge-1");
+  dial(one);
+  one.still->shut();
+  const auto job = create(spec(10, 300));
+  advance(20s, 100ms);
+  EXPECT_EQ(get(job.id).phase, job_phase::pending) << "it may come back";
+  wake(one);
+  advance(2s, 100ms);
+  one.host.on("eth0").deliver_packets(10);
+  run();
+  const auto record = get(job.id);
+  EXPECT_EQ(record.reason, end_reason::packet_limit);
+  EXPECT_EQ(record.error_message, "");
+  EXPECT_EQ(record.interfaces.size(), 1u) << "its late answer is of the past";
+  EXPECT_EQ(one.host.opened("eth0"), 1u);
+}
+
+TEST_F(EngineNodes, WaitsForTheSamplerOfANodeThatStandsStill) {
+  start_collector();
+  start_gated(one, "edge-1");
+  dial(one);
+  one.still->shut(true);
+  const auto job = create(spec(10, 300));
+  ASSERT_TRUE(line_of(get(job.id), "edge-1"));
+  advance(12s, 100ms);
+  EXPECT_EQ(get(job.id).phase, job_phase::pending);
+  wake(one);
+  one.host.on("eth0").deliver_packets(10);
+  run();
+  EXPECT_EQ(get(job.id).reason, end_reason::packet_limit);
+  EXPECT_EQ(one.host.opened("eth0"), 1u);
+}
+
+TEST_F(EngineNodes, EndsTheSamplerThatANodeStartsTooLate) {
+  start_collector();
+  start_gated(one, "edge-1");
+  dial(one);
+  one.still->shut(true);
+  const auto job = create(spec(10, 300));
+  advance(20s, 100ms);
+  EXPECT_EQ(line_of(get(job.id), "edge-1")->error,
+            "node lost: it has not answered for 15000 ms");
+  wake(one);
+  advance(2s, 100ms);
+  EXPECT_EQ(one.host.opened("eth0"), 2u);
+  EXPECT_EQ(one.host.alive(), 1u) << "of the second time";
+  one.host.on("eth0").deliver_packets(10);
+  run();
+  const auto record = get(job.id);
+  EXPECT_EQ(record.reason, end_reason::packet_limit);
+  EXPECT_EQ(record.error_message, "");
+  EXPECT_EQ(record.interfaces.size(), 2u);
+}
+
+TEST_F(EngineNodes, EndsInTimeWhileANodeIsWaitedFor) {
+  fleet_opts.lost_after = 10min;
+  start_gated(one, "edge-1");
+  dial(one);
+  one.still->shut();
+  auto wanted = spec(10, 30);
+  const auto of_both = create(wanted);
+  wanted.colo_name = "edge-1";
+  const auto of_one = create(wanted);
+  advance(30s, 100ms);
+  for (const auto& job : {of_both, of_one}) {
+    const auto record = get(job.id);
+    EXPECT_EQ(record.reason, end_reason::time_limit);
+    EXPECT_EQ(record.phase, job_phase::succeeded);
+    EXPECT_EQ(record.error_message, "node edge-1 has not answered");
+  }
+  wake(one);
+  EXPECT_EQ(one.host.alive(), 0u) << "nobody wants it any more";
+}
+
+TEST_F(EngineNodes, EndsInTimeWhileASamplerIsWaitedFor) {
+  fleet_opts.lost_after = 10min;
+  start_gated(one, "edge-1");
+  dial(one);
+  one.still->shut(true);
+  const auto job = create(spec(10, 30));
+  advance(30s + registry_opts.job.drain_timeout, 100ms);
+  const auto record = get(job.id);
+  EXPECT_EQ(record.reason, end_reason::time_limit);
+  EXPECT_EQ(record.phase, job_phase::succeeded);
+  EXPECT_EQ(line_of(record, "edge-1")->error, "its node has not answered");
+  wake(one);
+  EXPECT_EQ(one.host.alive(), 0u) << "a sampler works for no job that is gone";
+}
+
+TEST_F(EngineNodes, NamesANodeThatEndsBeforeItAnswers) {
+  start_collector();
+  for (const auto but_for_surveys : {false, true}) {
+    start_gated(one, "edge-1");
+    dial(one);
+    one.still->shut(but_for_surveys);
+    const auto job = create(spec(10, 60));
+    cut(one);
+    *one.still = {};
+    EXPECT_EQ(get(job.id).phase, job_phase::pending) << "it may come back";
+    advance(60s, 100ms);
+    const auto record = get(job.id);
+    EXPECT_EQ(record.reason, end_reason::node_lost);
+    EXPECT_EQ(record.error_message,
+              "no node is left; node edge-1 was lost and did not come back: "
+              "its connection is gone");
+  }
+}
+
+TEST_F(EngineNodes, WaitsForANodeThatIsGoneWhenItIsAsked) {
+  start_collector();
+  const auto kill_when = [&](const auto& is_time, const std::string& job) {
+    start(one, "edge-1");
+    dial(one);
+    send_as(self, registry, atom::create_v, spec(10, 60), std::string{});
+    while (!is_time())
+      ASSERT_TRUE(step());
+    self->send_exit(one.node, caf::exit_reason::kill);
+    run();
+    EXPECT_EQ(get(job).phase, job_phase::pending);
+    start(one, "edge-1");
+    dial(one);
+    one.host.on("eth0").deliver_packets(10);
+    run();
+    EXPECT_EQ(get(job).reason, end_reason::packet_limit);
+    cut(one);
+  };
+  // The job does not know yet that the node is there, and will ask it.
+  kill_when([&] { return !state_of<fleet_state>(fleet).watchers.empty(); },
+            std::string(31, '0') + '1');
+  // The node answers that, and is to be asked for a sampler next.
+  kill_when(
+    [&] { return peek<atom::survey, std::string>(one.node).has_value(); },
+    std::string(31, '0') + '2');
+}
+
+TEST_F(EngineNodes, NamesANodeThatDoesNotKnowItsInterfaces) {
+  start_engine();
+  node_options options;
+  options.name = "edge-1";
+  options.systems["lab"] = {{"*", 1, 160, false}};
+  options.open_source = one.host.factory();
+  options.list_interfaces
+    = []() -> capture::expected<std::vector<std::string>> {
+    return tl::unexpected<capture::capture_error>{
+      {capture::capture_errc::not_permitted,
+       "list interfaces: Permission denied"}};
+  };
+  options.wall_clock = [this] { return now(); };
+  one.name = options.name;
+  one.node = spawn(node, options);
+  dial(one);
+  auto wanted = spec(3);
+  const auto of_both = create(wanted);
+  host.on("eth0").deliver_packets(3);
+  run();
+  auto record = get(of_both.id);
+  EXPECT_EQ(record.reason, end_reason::packet_limit);
+  EXPECT_EQ(record.error_message,
+            "node edge-1 took no part: list interfaces: Permission denied");
+  wanted.colo_name = "edge-1";
+  record = get(create(wanted).id);
+  EXPECT_EQ(record.reason, end_reason::node_lost);
+  EXPECT_EQ(record.error_message,
+            "no node can capture; node edge-1 took no part: list interfaces: "
+            "Permission denied");
+}
+
+TEST_F(EngineNodes, ShowsPacketsAlthoughANodeStandsStill) {
+  fleet_opts.lost_after = 10min;
+  start_gated(one, "edge-1");
+  dial(one);
+  one.still->shut();
+  const auto job = create(spec(10, 60));
+  const auto who = std::make_shared<recording_follower>();
+  ASSERT_TRUE(ask<caf::ok_atom>(registry, atom::follow_v, std::string{account},
+                                job.id, follower_ptr{who}));
+  host.on("eth0").deliver_packets(3);
+  run();
+  EXPECT_EQ(who->begins, 0) << "its link type may be another";
+  advance(request_timeout, 100ms);
+  EXPECT_EQ(who->link, capture::link_type::ethernet);
+  EXPECT_EQ(who->packets(), 3u);
 }
 
 TEST_F(EngineNodes, TellsANodeItsLastMomentByItsOwnClock) {
