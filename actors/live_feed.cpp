@@ -83,7 +83,10 @@ void live_feed::wait(const packet_batch& packets) {
 
 void live_feed::deliver(const packet_batch& packets) {
   const auto converts = packets.link() != *link_;
-  if (converts && !capture::converts_to_sll2(packets.link()))
+  // An interface that opened late may have a link type that nobody was told of.
+  if (converts
+      && (link_ != link_type::linux_sll2
+          || !capture::converts_to_sll2(packets.link())))
     return miss(packets.packets());
   const auto shown = converts ? to_sll2(packets) : packets;
   const auto gone

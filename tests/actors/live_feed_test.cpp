@@ -92,6 +92,14 @@ TEST_F(LiveFeed, CountsPacketsThatCannotBeShown) {
   EXPECT_EQ(who->missed, 4u);
 }
 
+TEST_F(LiveFeed, ShowsNothingOfALinkTypeThatComesTooLate) {
+  const auto who = follow();
+  aut.settle({link_type::ethernet});
+  aut.take(make_batch(4, 1, link_type::raw));
+  EXPECT_THAT(who->batches, IsEmpty());
+  EXPECT_EQ(who->missed, 4u);
+}
+
 TEST_F(LiveFeed, ForgetsWhoHasLeft) {
   aut.settle({link_type::ethernet});
   const auto leaves = follow();
