@@ -225,6 +225,8 @@ void job_state::start_sampler(const node_offer& node, sampler_spec spec,
       }
       shares[run].handle = handle;
       self->monitor(handle);
+      // It may have delivered before we knew it, and have used its credit up.
+      give_back(run, 0);
       if (!running())
         self->send(handle, atom::stop_v); // It came too late.
       else

@@ -74,6 +74,69 @@ node_actor::behavior_type old_node(node_actor::pointer self,
   };
 }
 
+/// A node whose sampler delivers before its handle is known: two batches, the
+/// second one when it has the credit for that.
+struct eager_node_state {
+  capture::packet_batch batch;
+  caf::typed_response_promise<sampler_actor> kept; ///< The handle.
+  sampler_actor handle;
+};
+
+using eager_node_ptr = std::shared_ptr<eager_node_state>;
+
+sampler_actor::behavior_type
+eager_sampler(sampler_actor::stateful_pointer<std::uint64_t> self,
+              const eager_node_ptr& st, const sampler_spec& spec,
+              const batch_sink_actor& sink) {
+  self->state = spec.credit_bytes - st->batch.size_bytes();
+  self->send(sink, atom::opened_v, spec.run, capture::link_type::ethernet);
+  self->send(sink, atom::batch_v, spec.run, st->batch);
+  return {
+    [=](atom::credit, std::uint64_t bytes) {
+      self->state += bytes;
+      if (self->state >= st->batch.size_bytes())
+        self->send(sink, atom::batch_v, spec.run, st->batch);
+    },
+    [=](atom::stop) {
+      self->send(sink, atom::ended_v, spec.run, interface_report{});
+      self->quit();
+    },
+    [](atom::stats) { return interface_report{}; },
+    [](atom::progress) {},
+    [](atom::opened, capture::link_type) {},
+    [](atom::batch, const capture::packet_batch&) {},
+    [](atom::ended, const capture::source_end&) {},
+  };
+}
+
+node_actor::behavior_type eager_node(node_actor::pointer self,
+                                     const eager_node_ptr& st) {
+  const auto sample
+    = [=](const sampler_spec& spec, const batch_sink_actor& sink) {
+        st->handle = self->spawn(eager_sampler, st, spec, sink);
+        st->kept = self->make_response_promise<sampler_actor>();
+        return st->kept;
+      };
+  return {
+    [](atom::pulse) { return node_pulse{}; },
+    [](atom::survey, const std::string&) {
+      std::vector<sampler_spec> result(1);
+      result[0].interface = "eth0";
+      return result;
+    },
+    [=](atom::sample, const sampler_spec& spec, const batch_sink_actor& sink) {
+      return sample(spec, sink);
+    },
+    [=](atom::sample, const sampler_spec& spec, std::int64_t,
+        const batch_sink_actor& sink) { return sample(spec, sink); },
+    // From the test: the handle arrives.
+    [=](atom::shutdown) {
+      st->kept.deliver(std::exchange(st->handle, nullptr));
+      return caf::ok_atom_v;
+    },
+  };
+}
+
 /// What stands before a node and may stand still, as its process may: questions
 /// wait until it goes on.
 struct gate_state {
@@ -726,6 +789,25 @@ TEST_F(EngineNodes, SharesItsCreditAmongItsNodes) {
   EXPECT_LE(sum(), all);
   EXPECT_GT(credit_on(two.host, "eth0"), registry_opts.job.least_credit_bytes);
   EXPECT_EQ(get(job.id).phase, job_phase::capturing);
+}
+
+TEST_F(EngineNodes, GivesCreditBackThatWasOwedBeforeTheSamplerWasKnown) {
+  const auto eager = std::make_shared<eager_node_state>();
+  eager->batch = make_batch(3);
+  registry_opts.job.credit_bytes = eager->batch.size_bytes();
+  registry_opts.job.least_credit_bytes = 1;
+  start_collector();
+  one.name = "edge-1";
+  one.node = spawn(eager_node, eager);
+  dial(one);
+  const auto job = create(spec(6, 60));
+  settle();
+  EXPECT_EQ(get(job.id).packets_captured, 3u);
+  send_as(self, one.node, atom::shutdown_v);
+  run();
+  const auto record = get(job.id);
+  EXPECT_EQ(record.packets_captured, 6u);
+  EXPECT_EQ(record.reason, end_reason::packet_limit);
 }
 
 TEST_F(EngineNodes, TellsOfThousandsOfInterfaces) {
