@@ -37,14 +37,16 @@ end_reason reason_of(const failure& why) {
 } // namespace
 
 caf::error validate(const job_options& options) {
-  const auto bad = [](const char* text) {
-    return make_error(errc::invalid_options, std::string{"job: "} + text);
+  const auto bad = [](const std::string& text) {
+    return make_error(errc::invalid_options, "job: " + text);
   };
   if (options.credit_bytes == 0 || options.credit_shares == 0
       || options.least_credit_bytes == 0)
     return bad("no credit");
   if (options.max_samplers == 0)
     return bad("no samplers");
+  if (options.max_runs == 0 || options.max_runs > max_runs_per_job)
+    return bad("max_runs is not from 1 to " + std::to_string(max_runs_per_job));
   if (!options.wall_clock)
     return bad("no clock");
   return caf::none;
@@ -159,17 +161,22 @@ void job_state::start_samplers(const node_offer& node,
   const auto credit = credit_of_each(specs.size());
   for (auto& spec : specs) {
     const auto run = static_cast<std::uint32_t>(shares.size());
+    if (run >= options.max_runs) {
+      // A node that comes and goes must not make the record longer for ever.
+      left_out += specs.size() - (run - first_new);
+      last_error = interfaces_left_out();
+      break;
+    }
     auto& added = shares.emplace_back();
     added.report.node = node.name;
     added.report.interface = spec.interface;
     added.report.sampling_one_in = spec.sampling_one_in;
     added.report.clock_correction_ns = correction;
     added.credit_bytes = credit;
-    if (run - first_run >= options.max_samplers || run >= max_runs_per_job) {
+    if (run - first_run >= options.max_samplers) {
       mark_failed(added, "more interfaces than the limit of "
                            + std::to_string(options.max_samplers)
-                           + " samplers, or " + std::to_string(max_runs_per_job)
-                           + " of all its lives, for one job");
+                           + " samplers for one job");
       continue;
     }
     start_sampler(node, std::move(spec), run);
@@ -688,6 +695,14 @@ std::string job_state::missing_nodes() const {
   return result;
 }
 
+/// Says how many interfaces have no line.
+std::string job_state::interfaces_left_out() const {
+  return std::to_string(left_out)
+         + " interfaces more were not captured on: the limit of one job is "
+         + std::to_string(options.max_runs)
+         + ", counted anew each time that a node comes back";
+}
+
 void job_state::append_message(const std::string& text) {
   if (!text.empty())
     record.error_message += (record.error_message.empty() ? "" : "; ") + text;
@@ -700,6 +715,8 @@ void job_state::seal() {
     append_message("capturing did not go on after the process had ended "
                    "unexpectedly");
   append_message(missing_nodes());
+  if (left_out > 0)
+    append_message(interfaces_left_out());
   feed.finish();
   publish();
   const auto settle = [this](const char* attempt) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/interfaces.hpp"
+#include "actors/job_types.hpp"
 #include "actors/live_feed.hpp"
 
 #include <caf/actor_clock.hpp>
@@ -29,6 +30,9 @@ struct job_options {
   std::uint64_t least_credit_bytes = 64u << 10;
   /// Samplers of one job; interfaces beyond are reported, not captured on.
   std::uint32_t max_samplers = 4096;
+  /// Lines of one job, over all of its lives; what is beyond is counted. At
+  /// most `max_runs_per_job`.
+  std::uint32_t max_runs = max_runs_per_job;
   /// Those who may follow one job at a time.
   std::uint32_t max_followers = 8;
   /// For samplers to hand over what they have, after the job ended.
@@ -176,6 +180,8 @@ struct job_state {
   /// Nodes that the job captured on, or was about to, and that are lost, each
   /// with what is known of that. They may come back while the job has time.
   std::map<std::string, std::string> away;
+  /// Interfaces that have no line, for the job has as many as it may.
+  std::uint64_t left_out = 0;
   std::size_t appends_pending = 0;
   bool surveyed = false;
   bool patient = true; ///< Followers wait for interfaces that are not open.
@@ -210,6 +216,7 @@ private:
   void end_if_alone();
   bool alone() const;
   std::string missing_nodes() const;
+  std::string interfaces_left_out() const;
   void append_message(const std::string& text);
   void seal();
 };

@@ -843,6 +843,45 @@ TEST_F(EngineNodes, TellsOfThousandsOfInterfaces) {
   EXPECT_EQ(disk->packets(job.id), many + 1000);
 }
 
+TEST_F(EngineNodes, HasABoundForItsLinesHoweverOftenNodesReturn) {
+  registry_opts.job.max_runs = 5;
+  start_collector();
+  const std::vector<std::string> present{"eth0", "eth1"};
+  start(one, "edge-1", "lab", present);
+  dial(one);
+  const auto job = create(spec(10, 60));
+  for (int returns = 0; returns < 4; ++returns) {
+    cut(one);
+    start(one, "edge-1", "lab", present);
+    dial(one);
+  }
+  const auto record = get(job.id);
+  EXPECT_EQ(record.interfaces.size(), 5u);
+  EXPECT_EQ(record.phase, job_phase::failed) << "it could capture no more";
+  EXPECT_EQ(record.reason, end_reason::interface_lost);
+}
+
+TEST_F(EngineNodes, SaysHowManyInterfacesAreBeyondTheBound) {
+  registry_opts.job.max_runs = 5;
+  const std::vector<std::string> present{"eth0", "eth1"};
+  start(one, "edge-1", "lab", present);
+  dial(one);
+  const auto job = create(spec(10, 60));
+  for (int returns = 0; returns < 4; ++returns) {
+    cut(one);
+    start(one, "edge-1", "lab", present);
+    dial(one);
+  }
+  host.on("eth0").deliver_packets(10);
+  run();
+  const auto record = get(job.id);
+  EXPECT_EQ(record.reason, end_reason::packet_limit);
+  EXPECT_EQ(record.interfaces.size(), 5u);
+  EXPECT_EQ(record.error_message,
+            "7 interfaces more were not captured on: the limit of one job is "
+            "5, counted anew each time that a node comes back");
+}
+
 TEST_F(EngineNodes, AsksSomeOfItsSamplersForTheirCountersAtATime) {
   std::vector<std::string> present;
   for (std::size_t i = 0; i < 600; ++i)
