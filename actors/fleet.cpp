@@ -15,8 +15,9 @@ namespace {
 
 /// What our two clocks may differ over one round trip: as much as ten seconds
 /// of the fastest adjustment (adjtimex(2), 500 ppm), and the time between two
-/// calls.
+/// calls; over a longer one, as much as that adjusts.
 constexpr std::chrono::milliseconds set_tolerance{10};
+constexpr int fastest_adjustment = 2000; // One part of so many.
 
 /// Nobody reads two clocks at the same moment.
 constexpr std::uint64_t least_error_ns = 10'000;
@@ -138,7 +139,7 @@ void fleet_state::take(const node_hello& said, const node_actor& handle,
   x.handle = handle;
   x.clock = {};
   x.protocol = std::min(said.protocol, node_protocol);
-  x.asked = false;
+  give_up(x);
   x.heard = self->clock().now();
   x.status.name = said.name;
   x.status.colo = said.colo;
@@ -161,19 +162,31 @@ void fleet_state::take(const node_hello& said, const node_actor& handle,
 void fleet_state::ask(const std::string& who) {
   auto& x = nodes.at(who);
   x.asked = true;
-  self->request(x.handle, request_timeout, atom::pulse_v)
-    .then(
-      [this, who, handle = x.handle, at = options.wall_clock(),
-       when = self->clock().now()](node_pulse& pulse) {
-        answered(who, handle, at, when, std::move(pulse));
-      },
-      [this, who, handle = x.handle](caf::error&) {
-        // Asked again with the next tick; how long it may be silent is said
-        // there.
-        const auto i = nodes.find(who);
-        if (i != nodes.end() && i->second.handle == handle)
-          i->second.asked = false;
-      });
+  // How long it may be silent, the tick says; until then an answer that comes
+  // late is one, too. We monitor it, so that it does not end unnoticed.
+  auto pending = self->request(x.handle, caf::infinite, atom::pulse_v);
+  x.question = pending.id();
+  pending.then(
+    [this, who, handle = x.handle, at = options.wall_clock(),
+     when = self->clock().now()](node_pulse& pulse) {
+      answered(who, handle, at, when, std::move(pulse));
+    },
+    [this, who, question = x.question](caf::error&) {
+      // Asked again with the next tick.
+      const auto i = nodes.find(who);
+      if (i != nodes.end() && i->second.question == question)
+        i->second.asked = false;
+    });
+}
+
+/// Answers the question to a node in its place: whatever is not answered stays
+/// in memory, and so does the handle of whom it went to.
+void fleet_state::give_up(member& x) {
+  if (std::exchange(x.asked, false))
+    self->enqueue(
+      nullptr, x.question,
+      caf::make_message(caf::make_error(caf::sec::request_receiver_down)),
+      self->context());
 }
 
 void fleet_state::answered(const std::string& who, const node_actor& handle,
@@ -211,7 +224,8 @@ void fleet_state::compare_clock(member& x, unix_ns asked_at,
   // before is of the past.
   const auto set_by
     = std::chrono::nanoseconds{options.wall_clock() - asked_at} - round_trip;
-  if (std::chrono::abs(set_by) > set_tolerance)
+  if (std::chrono::abs(set_by)
+      > set_tolerance + round_trip / fastest_adjustment)
     x.clock = {};
   else
     x.clock.add(asked_at, round_trip, theirs);
@@ -253,6 +267,7 @@ void fleet_state::gone(const caf::actor_addr& source, const caf::error& why) {
       });
   if (i == nodes.end())
     return;
+  give_up(i->second);
   i->second.handle = nullptr;
   lose(i->second, why == caf::exit_reason::remote_link_unreachable
                     ? "its connection is gone"

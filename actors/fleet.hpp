@@ -6,6 +6,7 @@
 
 #include <caf/actor_addr.hpp>
 #include <caf/error.hpp>
+#include <caf/message_id.hpp>
 #include <caf/typed_event_based_actor.hpp>
 
 #include <chrono>
@@ -51,8 +52,9 @@ struct fleet_state {
     node_actor handle; ///< Null if it is gone.
     clock_comparison clock;
     std::uint32_t protocol = node_protocol;
-    time_point heard;   ///< Its last answer, or its hello.
-    bool asked = false; ///< A pulse is under way.
+    time_point heard;         ///< Its last answer, or its hello.
+    bool asked = false;       ///< A pulse is under way.
+    caf::message_id question; ///< With which it was asked.
   };
 
   struct asked_proof {
@@ -107,6 +109,7 @@ private:
                                 const node_proof& proof);
   void take(const node_hello& said, const node_actor& handle, bool local);
   void ask(const std::string& who);
+  void give_up(member& x);
   void answered(const std::string& who, const node_actor& handle,
                 unix_ns asked_at, time_point asked_when, node_pulse pulse);
   void compare_clock(member& x, unix_ns asked_at,
