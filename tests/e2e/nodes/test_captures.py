@@ -307,6 +307,26 @@ def test_a_job_ends_in_time_whatever_its_nodes_do(fleet, client):
     assert numbers_in(client.download(job_id)) == [*range(10)]
 
 
+def test_a_node_that_is_lost_before_it_answered_is_named(fleet, client):
+    node, other = fleet.edges[:2]
+    os.kill(node.pid, signal.SIGSTOP)
+    try:
+        job = client.create(
+            filter_v1={"protocol": 17, "destination_port": 5000}, time_limit=8
+        )
+        fleet.wait_node(node.host.name, "lost", LOST_TIMEOUT_S)
+        other.send(range(10))
+        job = client.wait_success(job["id"], timeout_s=40)
+    finally:
+        os.kill(node.pid, signal.SIGCONT)
+    assert job["end_reason"] == "time_limit"
+    assert len(job["interfaces"]) == 3
+    assert job["error_message"].startswith(
+        f"node {node.host.name} was lost and did not come back: "
+    )
+    assert numbers_in(client.download(job["id"])) == [*range(10)]
+
+
 def test_a_partition_heals(fleet, client):
     node = fleet.edges[3]
     job_id = begin(client, fleet.edges)
