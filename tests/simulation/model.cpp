@@ -97,6 +97,12 @@ bool overlaps(const std::pair<instant, instant>& x, instant from, instant to) {
   return x.first <= to && x.second >= from;
 }
 
+/// Whether an interruption lasted from one process to the next.
+bool covers_absence(const interruption& x, capture::unix_ns from,
+                    capture::unix_ns to) {
+  return x.from <= from && (!x.to || *x.to >= to);
+}
+
 } // namespace
 
 model::model(const setup& how, timeline& time, const network& host,
@@ -110,11 +116,14 @@ void model::process_started() {
   life_began_ = time_.now();
   stopping_ = false;
   resumed_ = 0;
+  if (!absences_.empty())
+    absences_.back().to = time_.latest_date();
 }
 
 void model::process_ended(bool host) {
   host_crashed_ = host_crashed_ || host;
-  ends_of_lives_.push_back(time_.now());
+  const auto date = time_.latest_date();
+  absences_.push_back({time_.now(), date, date, host});
 }
 
 void model::stopping() {
@@ -406,13 +415,18 @@ void model::judge_rate_limited(const request& x) {
               + " used");
 }
 
+/// A restart gives nobody a second minute. What an earlier process gave has an
+/// age by the host's clock alone, which does not show time to the nanosecond.
 void model::judge_creation_rate(const request& x) {
+  const auto counts = [&](const request& y) {
+    if (!y.created || y.op.account != x.op.account)
+      return false;
+    const auto age = *x.answered - y.sent;
+    return y.life == x.life ? age < 60s : !time_.was_set() && age < 60s - 1ms;
+  };
   const auto others
-    = std::count_if(creates_.begin(), creates_.end(), [&](const auto& y) {
-        return y.get() != &x && y->created && y->life == x.life
-               && y->op.account == x.op.account && x.answered
-               && *x.answered - y->sent < 60s;
-      });
+    = std::count_if(creates_.begin(), creates_.end(),
+                    [&](const auto& y) { return y.get() != &x && counts(*y); });
   if (static_cast<std::uint32_t>(others) >= setup_.collects)
     violate("an account creates as often as it may",
             std::to_string(others + 1) + " in a minute");
@@ -478,6 +492,7 @@ void model::judge(const request& x, const job_record& record) {
       || record.submitted != view.last.submitted)
     violate("what was asked for never changes", text_of(record));
   judge_shape(record);
+  judge_interruptions(view, record);
   judge_progress(x, view, record);
 }
 
@@ -533,6 +548,67 @@ void model::judge_first_line(const job_record& x) {
   const auto& first = x.interfaces.front().interface;
   if (first != setup_.interfaces.front() && first.rfind("unknown-", 0) != 0)
     violate("an interface keeps its line", text_of(x));
+}
+
+/// A job that captures on after a crash says when it did not. With a clock that
+/// was set, dates show nothing.
+void model::judge_interruptions(job_view& view, const job_record& record) {
+  if (time_.was_set())
+    return;
+  auto begin = record.submitted;
+  for (const auto& x : record.interruptions) {
+    const auto is_last = &x == &record.interruptions.back();
+    const auto covers = [&](const absence& gone) {
+      return covers_absence(x, gone.from, gone.to);
+    };
+    if (x.from < begin || (x.to ? *x.to < x.from : !is_last)
+        || std::none_of(absences_.begin(), absences_.end(), covers))
+      violate("an interruption is a time without a process", text_of(record));
+    begin = x.to.value_or(x.from);
+  }
+  // What went wrong since the start may have kept it from being taken up.
+  if (!is_terminal(record.phase) && !troubled()) {
+    view.captured_in = life_;
+    if (record.phase == job_phase::capturing && !record.interruptions.empty()
+        && !record.interruptions.back().to)
+      violate("an interruption ends when capturing goes on", text_of(record));
+  }
+  // A crash of the host undoes what was noted at the ones before it.
+  for (auto i = absences_.size(); i-- > 0;) {
+    const auto& gone = absences_[i];
+    if (view.heard_of <= gone.since && i + 2 <= view.captured_in)
+      judge_stated_gap(record, gone);
+    if (gone.host)
+      return;
+  }
+}
+
+void model::judge_stated_gap(const job_record& record,
+                             const absence& gone) const {
+  const auto& all = record.interruptions;
+  const auto stated = std::any_of(all.begin(), all.end(), [&](const auto& x) {
+    return covers_absence(x, gone.from, gone.to);
+  });
+  if (!stated)
+    violate("a job that goes on states its gap",
+            "from " + std::to_string(gone.from) + " to "
+              + std::to_string(gone.to) + ": " + text_of(record));
+}
+
+/// An interruption begins with the last packet before it: none was captured
+/// from then on until the next process started.
+void model::judge_gap_is_empty(const job_record& record,
+                               capture::unix_ns stamp) {
+  // A crash of the host may keep packets, and not where a gap ended.
+  if (time_.was_set() || host_crashed_)
+    return;
+  for (const auto& x : record.interruptions)
+    for (const auto& gone : absences_)
+      // Stamps may be of microseconds.
+      if (covers_absence(x, gone.from, gone.to) && stamp > x.from
+          && stamp + 1000 < gone.to)
+        violate("no packet lies in a gap",
+                std::to_string(stamp) + ": " + text_of(record));
 }
 
 void model::judge_progress(const request& x, job_view& view,
@@ -702,6 +778,7 @@ void model::judge_savefile(const job_view& view, const std::string& bytes) {
     if (x.time < last)
       violate("a savefile is in order of time", text_of(record));
     last = x.time;
+    judge_gap_is_empty(record, x.time);
     if (x.time > not_after)
       violate("no packet is later than the time limit", text_of(record));
     const auto& source = *host_.sources().at(x.identity.source);
@@ -849,8 +926,8 @@ bool model::edge_away_since(instant begin) const {
 }
 
 bool model::crashed_since(instant begin) const {
-  return std::any_of(ends_of_lives_.begin(), ends_of_lives_.end(),
-                     [&](instant x) { return x >= begin; });
+  return std::any_of(absences_.begin(), absences_.end(),
+                     [&](const auto& x) { return x.since >= begin; });
 }
 
 /// When the first request was sent that this job may come from.

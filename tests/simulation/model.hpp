@@ -132,6 +132,8 @@ private:
     instant end_heard_of{0};
     instant last_heard_of{-1};
     std::uint32_t last_life = 0;
+    /// The last process that was seen to let it capture on, or begin.
+    std::uint32_t captured_in = 0;
     std::optional<instant> erase_sent;
     std::optional<instant> gone_since;
     bool stop_sent = false;
@@ -147,9 +149,20 @@ private:
     bool savefile_lost = false;
   };
 
+  /// A time between two processes.
+  struct absence {
+    instant since;
+    capture::unix_ns from; ///< The same as a date.
+    capture::unix_ns to;   ///< When the next process started.
+    bool host;             ///< The host went down with the process.
+  };
+
   void judge(const request& x, const job_record& record);
   void judge_shape(const job_record& x);
   void judge_first_line(const job_record& x);
+  void judge_interruptions(job_view& view, const job_record& record);
+  void judge_stated_gap(const job_record& record, const absence& gone) const;
+  void judge_gap_is_empty(const job_record& record, capture::unix_ns stamp);
   void judge_progress(const request& x, job_view& view,
                       const job_record& record);
   void judge_end(const job_view& view, const job_record& record);
@@ -187,7 +200,7 @@ private:
   bool stopping_ = false;
   bool host_crashed_ = false;
   instant troubled_until_{-1};
-  std::vector<instant> ends_of_lives_;
+  std::vector<absence> absences_; ///< That with index 0 ended life 1.
   std::vector<std::pair<instant, instant>> storage_away_;
   std::vector<std::pair<instant, instant>> edges_away_;
   std::vector<instant> disk_failures_;

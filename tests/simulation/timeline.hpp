@@ -37,8 +37,14 @@ public:
     return set_back_;
   }
 
+  /// Whether it was ever set: dates then do not say how much time has passed.
+  bool was_set() const {
+    return was_set_;
+  }
+
   /// Sets the host's clock, forward or back.
   void jump(std::chrono::nanoseconds by) {
+    was_set_ = true;
     latest_ = latest_date();
     offset_ += by.count();
     if (by.count() < 0)
@@ -84,6 +90,7 @@ private:
   std::int64_t calls_ = 0;
   capture::unix_ns latest_ = 0;
   std::chrono::nanoseconds set_back_{0};
+  bool was_set_ = false;
   std::multimap<instant, std::function<void()>> events_;
 };
 
