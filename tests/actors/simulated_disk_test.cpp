@@ -388,6 +388,18 @@ TEST(SimulatedDisk, KeepsAnIndexAsSqlitePromises) {
   EXPECT_THAT(progress_survived, ElementsAre(false, true));
 }
 
+TEST(SimulatedDisk, CountsTheFilesThatAreOpen) {
+  a_disk disk;
+  EXPECT_EQ(disk.open_files(), 0u);
+  auto first = disk.open("/d/x");
+  const auto second = disk.open("/d/x");
+  EXPECT_EQ(disk.open_files(), 2u);
+  disk.crash_and_start(crash_kind::process);
+  EXPECT_EQ(disk.open_files(), 2u) << "nobody has closed them";
+  first.reset();
+  EXPECT_EQ(disk.open_files(), 1u);
+}
+
 TEST(SimulatedDisk, DoesTheSameForTheSameSeed) {
   const auto live = [](std::uint64_t seed) {
     a_disk disk{seed};

@@ -105,6 +105,7 @@ private:
   void look_at_all();
   void check_engine_at_rest();
   void check_disk_at_rest(const std::vector<job_record>& everything);
+  void check_open_files();
   void restart_in_order();
 
   engine_options options_of_process();
@@ -134,6 +135,7 @@ private:
   instant storage_back_{0};
   bool dying_ = false; ///< What is said from now on, nobody hears.
   bool calm_ = false;
+  bool last_look_ = false; ///< All of this process was calm.
   bool host_dies_ = false;
   bool call_takes_host_ = false; ///< When the disk crashes in a call.
   std::optional<std::uint64_t> steps_to_crash_;

@@ -188,6 +188,10 @@ std::uint64_t simulated_disk::used_bytes() const {
   return core_->used;
 }
 
+std::size_t simulated_disk::open_files() const {
+  return core_->open_files;
+}
+
 std::uint64_t simulated_disk::digest() const {
   return core_->past;
 }

@@ -173,6 +173,9 @@ public:
   /// Bytes of all files.
   std::uint64_t used_bytes() const;
 
+  /// Files that processes have open, without those of SQLite.
+  std::size_t open_files() const;
+
   /// Forgets nothing: the same for the same past, and for no other.
   std::uint64_t digest() const;
 

@@ -140,6 +140,7 @@ public:
   std::uint64_t capacity = std::uint64_t{1} << 40;
   std::uint64_t calls = 0;
   std::uint64_t changes = 0;
+  std::size_t open_files = 0;                 ///< Through the file system.
   std::uint64_t past = 14695981039346656037u; ///< FNV-1a of all calls.
   std::optional<std::uint64_t> crash_change;
   crash_kind crash_change_kind = crash_kind::process;

@@ -33,10 +33,13 @@ public:
   simulated_file(simulated_disk::core& disk, std::uint64_t epoch, node_ptr node,
                  std::string path, open_mode mode)
     : disk_(disk), epoch_(epoch), node_(std::move(node)),
-      path_(std::move(path)), mode_(mode) {}
+      path_(std::move(path)), mode_(mode) {
+    ++disk_.open_files;
+  }
 
   ~simulated_file() override {
     unlock();
+    --disk_.open_files;
   }
 
   io_result<std::size_t> write(const iovec* parts, int count,
