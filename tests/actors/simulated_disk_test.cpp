@@ -388,6 +388,18 @@ TEST(SimulatedDisk, KeepsAnIndexAsSqlitePromises) {
   EXPECT_THAT(progress_survived, ElementsAre(false, true));
 }
 
+TEST(SimulatedDisk, AllocatesAllOrNothing) {
+  a_disk disk;
+  const auto x = disk.open("/d/x");
+  EXPECT_EQ(write(*x, "abc"), 0);
+  disk.set_capacity(disk.used_bytes() + 100);
+  EXPECT_EQ(error_of(x->allocate(104)), ENOSPC);
+  EXPECT_EQ(disk.text("/d/x"), "abc");
+  EXPECT_EQ(error_of(x->allocate(103)), 0);
+  EXPECT_EQ(disk.text("/d/x"), "abc" + std::string(100, '\0'));
+  EXPECT_EQ(write(*disk.open("/d/y"), "d"), ENOSPC);
+}
+
 TEST(SimulatedDisk, CountsTheFilesThatAreOpen) {
   a_disk disk;
   EXPECT_EQ(disk.open_files(), 0u);

@@ -14,9 +14,14 @@ engine_options make_engine_options(const setup& how, timeline& time,
   to.storage.precision = how.microseconds
                            ? capture::time_precision::microseconds
                            : capture::time_precision::nanoseconds;
-  to.storage.min_free_bytes = 0;
+  to.storage.min_free_bytes = how.min_free_bytes;
+  to.storage.reserve_bytes = how.reserve_bytes;
   to.storage.max_age = how.max_age;
-  to.storage.each_account.jobs = how.account_jobs;
+  to.storage.max_jobs = how.max_jobs;
+  to.storage.max_bytes = how.max_bytes;
+  to.storage.sweep_interval = how.sweep_interval;
+  to.storage.each_account = how.each_account;
+  to.storage.total = how.total;
   to.storage.seal_slice_bytes = how.seal_slice_bytes;
   to.storage.inspection_slice = how.inspection_slice;
   to.storage.max_open_runs = how.max_open_runs;

@@ -14,13 +14,14 @@ const char* name_of(fault x) {
     "commit-fails",    "clean-fails",      "resume-fails",
     "disk-full",       "disk-short-write", "disk-write-error",
     "disk-sync-error", "disk-read-error",  "no-descriptor",
-    "disk-slow",       "savefile-lost",    "torn-write",
-    "lost-write",      "lost-name",        "storage-pauses",
-    "storage-stalls",  "job-dies",         "sampler-dies",
-    "node-dies",       "registry-dies",    "limiter-dies",
-    "storage-dies",    "edge-cut",         "edge-silent",
-    "clock-forward",   "clock-back",       "process-crash",
-    "host-crash",      "crash-in-call",    "ordered-stop",
+    "disk-slow",       "disk-stays-full",  "savefile-lost",
+    "torn-write",      "lost-write",       "lost-name",
+    "storage-pauses",  "storage-stalls",   "job-dies",
+    "sampler-dies",    "node-dies",        "registry-dies",
+    "limiter-dies",    "storage-dies",     "edge-cut",
+    "edge-silent",     "clock-forward",    "clock-back",
+    "process-crash",   "host-crash",       "crash-in-call",
+    "ordered-stop",
   };
   static_assert(sizeof names / sizeof *names == fault_kinds);
   return names[static_cast<std::size_t>(x)];

@@ -38,6 +38,7 @@ enum class fault : std::uint8_t {
   disk_read_error,  ///< EIO of a read.
   no_descriptor,    ///< EMFILE of an open.
   disk_slow,        ///< A call that takes long.
+  disk_stays_full,  ///< Others fill it, for a while.
   savefile_lost,    ///< A savefile vanishes or is cut behind our back.
   torn_write,       ///< A part of a write survived a crash of the host.
   lost_write,       ///< A write did not survive it.

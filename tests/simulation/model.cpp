@@ -155,6 +155,21 @@ void model::disk_failed() {
   trouble(time_.now());
 }
 
+void model::disk_is_full(std::uint64_t free_bytes) {
+  disk_has_room();
+  disk_full_.push_back({time_.now(), instant::max(), free_bytes});
+}
+
+void model::disk_has(std::uint64_t free_bytes) {
+  auto& most = disk_full_.back().most_free;
+  most = std::max(most, free_bytes);
+}
+
+void model::disk_has_room() {
+  if (!disk_full_.empty())
+    disk_full_.back().to = std::min(disk_full_.back().to, time_.now());
+}
+
 void model::savefile_lost(const std::string& id) {
   facts_[id].savefile_lost = true;
 }
@@ -220,6 +235,8 @@ void model::created(request& x, const creation& what) {
     }
     x.target = record.id;
     judge_creation_rate(x);
+    judge_quotas(x);
+    judge_floor(x);
   }
   judge(x, record);
 }
@@ -298,6 +315,16 @@ void model::downloaded(request& x, const std::string& bytes) {
               + text_of(*view.terminal));
 }
 
+void model::download_goes_on(const std::string& id, instant until) {
+  const auto i = jobs_.find(id);
+  if (i == jobs_.end())
+    return;
+  auto& view = i->second;
+  if (view.held_in != life_ || !view.held_until || *view.held_until < until)
+    view.held_until = until;
+  view.held_in = life_;
+}
+
 void model::told_stats(request& x, const engine_stats& stats) {
   x.answered = time_.now();
   auto sum = stats.jobs_running;
@@ -332,13 +359,17 @@ void model::judge_refused_create(const request& x, const failure& why) {
       std::count_if(creates_.begin(), creates_.end(),
                     [&](const auto& y) { return y.get() != &x && holds(*y); }));
   };
-  if (!why.ours || why.code == errc::storage_unavailable
-      || why.code == errc::storage_full) {
+  if (!why.ours || why.code == errc::storage_unavailable) {
     if (!excused(x))
       violate("an engine without faults answers", why.text);
     return;
   }
   switch (why.code) {
+  case errc::storage_full:
+    if (!disk_failed_since(x.sent - patience)
+        && !disk_full_since(x.sent - short_pause))
+      violate("only a full disk is full", why.text);
+    return;
   case errc::rate_limited:
     return judge_rate_limited(x);
   case errc::shutting_down:
@@ -362,23 +393,8 @@ void model::judge_refused_create(const request& x, const failure& why) {
       violate("only too many running jobs are too many", why.text);
     return;
   }
-  case errc::quota_reached: {
-    // Those that nobody knows to be gone.
-    const auto kept = static_cast<std::uint64_t>(
-      std::count_if(jobs_.begin(), jobs_.end(), [&](const auto& entry) {
-        return entry.second.last.spec.account_id == x.op.account
-               && (!entry.second.gone_since
-                   || *entry.second.gone_since > x.sent);
-      }));
-    const auto unknown = counts([&](const request& y) {
-      return y.op.account == x.op.account && !y.created
-             && (!y.refused || *y.answered > x.sent);
-    });
-    if (setup_.account_jobs == 0 || kept + unknown < setup_.account_jobs)
-      violate("only a full quota is refused",
-              std::to_string(kept) + " + " + std::to_string(unknown));
-    return;
-  }
+  case errc::quota_reached:
+    return judge_quota_refusal(x);
   case errc::key_reused: {
     const auto used
       = std::any_of(creates_.begin(), creates_.end(), [&](const auto& y) {
@@ -392,6 +408,68 @@ void model::judge_refused_create(const request& x, const failure& why) {
   default:
     violate("a create is refused for a reason that it can have", why.text);
   }
+}
+
+void model::judge_quota_refusal(const request& x) {
+  // Those that nobody knows to be gone, and those that nobody knows.
+  const auto most_jobs = [&](const std::string* account) {
+    const auto kept
+      = std::count_if(jobs_.begin(), jobs_.end(), [&](const auto& entry) {
+          const auto& view = entry.second;
+          return (!account || view.last.spec.account_id == *account)
+                 && (!view.gone_since || *view.gone_since > x.sent);
+        });
+    const auto unknown
+      = std::count_if(creates_.begin(), creates_.end(), [&](const auto& y) {
+          return y.get() != &x && (!account || y->op.account == *account)
+                 && !y->created && (!y->refused || *y->answered > x.sent);
+        });
+    return static_cast<std::uint64_t>(kept + unknown);
+  };
+  const auto is_full = [&](const quota& limit, const std::string* account) {
+    return limit.jobs != 0 && most_jobs(account) >= limit.jobs;
+  };
+  if (!is_full(setup_.each_account, &x.op.account)
+      && !is_full(setup_.total, nullptr)
+      && !may_be_over_bytes(x.op.account, x.sent))
+    violate("only a full quota is refused",
+            std::to_string(most_jobs(&x.op.account)) + " of "
+              + std::to_string(most_jobs(nullptr)) + " jobs");
+}
+
+/// What surely was there when a job was created left room for it.
+void model::judge_quotas(const request& x) const {
+  const auto check = [&](const quota& limit, const std::string* account) {
+    std::uint64_t jobs = 0;
+    std::uint64_t bytes = 0;
+    for (const auto& [id, view] : jobs_) {
+      if (id == x.target || (account && view.last.spec.account_id != *account)
+          || view.heard_of >= x.sent || may_be_gone(view))
+        continue;
+      ++jobs;
+      if (view.terminal && view.end_heard_of < x.sent && !lost_its_savefile(id))
+        bytes += view.terminal->savefile_bytes + view.terminal->pcapng_bytes;
+    }
+    if ((limit.jobs != 0 && jobs >= limit.jobs)
+        || (limit.bytes != 0 && bytes >= limit.bytes))
+      violate("a full quota takes no job", std::to_string(jobs) + " jobs of "
+                                             + std::to_string(bytes)
+                                             + " bytes");
+  };
+  check(setup_.each_account, &x.op.account);
+  check(setup_.total, nullptr);
+}
+
+/// Nobody is told yes while less is free than the floor; but what is free may
+/// be known from a moment before.
+void model::judge_floor(const request& x) const {
+  if (disk_full_.empty())
+    return;
+  const auto& last = disk_full_.back();
+  if (last.to == instant::max() && last.from + short_pause < x.sent
+      && last.most_free < setup_.min_free_bytes)
+    violate("a full disk takes no job",
+            std::to_string(last.most_free) + " bytes were free");
 }
 
 void model::judge_rate_limited(const request& x) {
@@ -718,7 +796,10 @@ void model::judge_reason(const job_view& view, const job_record& record) {
                                  });
     break;
   case end_reason::storage_full:
-    true_reason = disk_failed_since(begin);
+    true_reason = disk_failed_since(begin) || disk_full_since(begin);
+    break;
+  case end_reason::quota:
+    true_reason = may_be_over_bytes(record.spec.account_id, begin);
     break;
   case end_reason::shutdown:
     // A crash alone does not end a job, but for one that storage could not let
@@ -843,7 +924,7 @@ void model::look_at_running(const job_record& record, std::size_t samplers) {
 
 // -- in the end ---------------------------------------------------------------
 
-void model::at_rest(const std::vector<job_record>& everything) {
+void model::at_rest(const std::vector<job_record>& everything, bool calm) {
   std::set<std::string> there;
   for (const auto& record : everything) {
     there.insert(record.id);
@@ -853,6 +934,44 @@ void model::at_rest(const std::vector<job_record>& everything) {
   for (auto& [id, view] : jobs_)
     if (there.count(id) == 0 && !may_be_gone(view))
       violate("an acknowledged job is never lost", text_of(view.last));
+  judge_kept(everything, calm);
+}
+
+/// Quotas hold at any time; retention has done its work when a process has
+/// started.
+void model::judge_kept(const std::vector<job_record>& everything,
+                       bool calm) const {
+  const auto oldest = absences_.empty()
+                        ? 0
+                        : absences_.back().to
+                            - std::chrono::nanoseconds{setup_.max_age}.count();
+  std::map<std::string, std::uint64_t> packets;
+  std::uint64_t all_packets = 0;
+  std::uint64_t all_bytes = 0;
+  for (const auto& x : everything) {
+    const auto headers = x.packets_captured * 16;
+    auto bytes = x.savefile_bytes > 0 ? x.bytes_captured + headers : 0;
+    if (x.pcapng_bytes > 0)
+      bytes += x.bytes_captured + 2 * headers;
+    packets[x.spec.account_id] += bytes;
+    all_packets += bytes;
+    all_bytes += x.savefile_bytes + x.pcapng_bytes;
+    if (calm && !time_.was_set() && x.finished.value_or(0) < oldest)
+      violate("what is too old is removed", text_of(x));
+  }
+  const auto check = [&](const quota& limit, std::uint64_t bytes) {
+    if (limit.bytes != 0 && bytes > limit.bytes)
+      violate("a quota is never exceeded",
+              std::to_string(bytes) + " of " + std::to_string(limit.bytes));
+  };
+  for (const auto& [account, bytes] : packets)
+    check(setup_.each_account, bytes);
+  check(setup_.total, all_packets);
+  if (calm
+      && (everything.size() > setup_.max_jobs || all_bytes > setup_.max_bytes))
+    violate("what is too much is removed",
+            std::to_string(everything.size()) + " jobs of "
+              + std::to_string(all_bytes) + " bytes");
 }
 
 // -- looking ------------------------------------------------------------------
@@ -898,12 +1017,94 @@ model::sources_of(const job_record& record) const {
 bool model::may_be_gone(const job_view& view) const {
   if (view.erase_sent || view.gone_since)
     return true;
+  // A process that is gone holds nothing back.
+  if (view.held_in == life_ && view.held_until
+      && time_.now() < *view.held_until)
+    return false;
+  if (retention_may_take(view))
+    return true;
   // Nobody may know yet that it has ended.
   const auto finished = view.terminal
                           ? view.terminal->finished.value_or(0)
                           : view.last.submitted - time_.set_back().count();
   return time_.latest_date() - std::chrono::nanoseconds{setup_.max_age}.count()
          >= finished;
+}
+
+/// Whether there may have been so much younger that there is no room for it.
+bool model::retention_may_take(const job_view& view) const {
+  const auto size_of = [&](const job_view& x) {
+    return x.terminal ? x.terminal->savefile_bytes + x.terminal->pcapng_bytes
+                      : most_bytes_of(x.last.spec);
+  };
+  const auto finished = view.terminal ? view.terminal->finished.value_or(0) : 0;
+  std::uint64_t younger = 0;
+  auto bytes = size_of(view);
+  for (const auto& [id, x] : jobs_)
+    if (&x != &view
+        && (!x.terminal || x.terminal->finished.value_or(0) >= finished)) {
+      ++younger;
+      bytes += size_of(x);
+    }
+  for (const auto& x : creates_)
+    if (!x->created && !x->refused) {
+      ++younger;
+      bytes += most_bytes_of(x->op.spec);
+    }
+  return younger >= setup_.max_jobs || bytes > setup_.max_bytes;
+}
+
+/// Whether a quota of bytes may have left no room since `begin`.
+bool model::may_be_over_bytes(const std::string& account, instant begin) const {
+  const auto is_over = [&](const quota& limit, const std::string* whose) {
+    return limit.bytes != 0 && most_bytes(whose, begin) > limit.bytes;
+  };
+  return is_over(setup_.each_account, &account)
+         || is_over(setup_.total, nullptr);
+}
+
+/// What the jobs of an account, or all of them, may have taken since `begin`.
+std::uint64_t model::most_bytes(const std::string* account,
+                                instant begin) const {
+  std::map<std::uint16_t, std::uint64_t> subjects;
+  for (const auto& x : creates_) {
+    if ((account && x->op.account != *account) || x->refused)
+      continue;
+    const auto subject = x->op.spec.filter.source_port.value_or(0);
+    const auto i = jobs_.find(x->target);
+    const auto is_known = x->created && i != jobs_.end() && i->second.terminal
+                          && i->second.end_heard_of < begin;
+    if (!is_known) {
+      subjects[subject] = most_bytes_of(x->op.spec);
+      continue;
+    }
+    const auto& view = i->second;
+    if (view.gone_since && *view.gone_since < begin)
+      continue;
+    subjects[subject]
+      += view.terminal->savefile_bytes + view.terminal->pcapng_bytes;
+  }
+  std::uint64_t result = 24;
+  for (const auto& [subject, bytes] : subjects)
+    result += bytes;
+  return result;
+}
+
+/// What the packets of all jobs with a request's subject take at most, in both
+/// formats.
+std::uint64_t model::most_bytes_of(const job_spec& spec) const {
+  // With its headers, and a link header that is added.
+  constexpr std::uint64_t packet_bytes = 2 * (128 + 16) + 19 + 20;
+  constexpr std::uint64_t interface_bytes = 500;
+  std::uint64_t result = 600;
+  for (const auto& x : host_.sources())
+    if (x->subject == spec.filter.source_port)
+      result += x->delivered.size() * packet_bytes + interface_bytes;
+  return result;
+}
+
+bool model::disk_full_since(instant begin) const {
+  return !disk_full_.empty() && disk_full_.back().to >= begin;
 }
 
 bool model::excused(const request& x) const {

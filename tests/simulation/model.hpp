@@ -69,6 +69,15 @@ public:
   /// A call to the disk failed; nobody says whose.
   void disk_failed();
 
+  /// Others have filled the disk, but for so much.
+  void disk_is_full(std::uint64_t free_bytes);
+
+  /// So much of a full disk is free now.
+  void disk_has(std::uint64_t free_bytes);
+
+  /// It is as large as it was.
+  void disk_has_room();
+
   /// A savefile is not whole any more, when the next process looks.
   void savefile_lost(const std::string& id);
 
@@ -89,6 +98,8 @@ public:
   void listed(request& x, const job_page& page);
   void erased(request& x);
   void downloaded(request& x, const std::string& bytes);
+  /// The client of a download holds the file until then.
+  void download_goes_on(const std::string& id, instant until);
   void told_stats(request& x, const engine_stats& stats);
   void refused(request& x, const failure& why);
 
@@ -104,7 +115,9 @@ public:
 
   /// Everything has come to rest, and this is what the engine then says.
   /// @param everything All jobs of all accounts.
-  void at_rest(const std::vector<job_record>& everything);
+  /// @param calm Whether nothing went wrong since the process started, and no
+  ///        job was created.
+  void at_rest(const std::vector<job_record>& everything, bool calm);
 
   // -- looking ----------------------------------------------------------------
 
@@ -136,6 +149,8 @@ private:
     std::uint32_t captured_in = 0;
     std::optional<instant> erase_sent;
     std::optional<instant> gone_since;
+    std::optional<instant> held_until; ///< By downloads.
+    std::uint32_t held_in = 0;         ///< Number of the process.
     bool stop_sent = false;
     std::optional<std::uint32_t> stopped_in; ///< Process that answered a stop.
   };
@@ -157,6 +172,13 @@ private:
     bool host;             ///< The host went down with the process.
   };
 
+  /// A time in which the disk was full.
+  struct full_time {
+    instant from;
+    instant to;
+    std::uint64_t most_free; ///< At any moment of it, in bytes.
+  };
+
   void judge(const request& x, const job_record& record);
   void judge_shape(const job_record& x);
   void judge_first_line(const job_record& x);
@@ -172,11 +194,20 @@ private:
   void judge_creation_rate(const request& x);
   void judge_refused_create(const request& x, const failure& why);
   void judge_rate_limited(const request& x);
+  void judge_quota_refusal(const request& x);
+  void judge_quotas(const request& x) const;
+  void judge_floor(const request& x) const;
+  void judge_kept(const std::vector<job_record>& everything, bool calm) const;
   void judge_refused(const request& x, const failure& why);
   job_view& view_of(const request& x, const job_record& record);
   void may_exist(const job_record& record);
   std::vector<const source_log*> sources_of(const job_record& record) const;
   bool may_be_gone(const job_view& view) const;
+  bool retention_may_take(const job_view& view) const;
+  bool may_be_over_bytes(const std::string& account, instant begin) const;
+  std::uint64_t most_bytes(const std::string* account, instant begin) const;
+  std::uint64_t most_bytes_of(const job_spec& spec) const;
+  bool disk_full_since(instant begin) const;
   bool excused(const request& x) const;
   bool undisturbed(const job_record& record) const;
   bool disk_failed_since(instant begin) const;
@@ -204,6 +235,7 @@ private:
   std::vector<std::pair<instant, instant>> storage_away_;
   std::vector<std::pair<instant, instant>> edges_away_;
   std::vector<instant> disk_failures_;
+  std::vector<full_time> disk_full_; ///< The last may go on.
   std::vector<instant> nodes_lost_;
   std::vector<instant> stops_; ///< Of processes, in order.
 };

@@ -52,6 +52,25 @@ job_spec draw_spec(random_stream& draws, const std::string& account,
   return result;
 }
 
+/// What may be kept, and of how much disk. Mostly there is no end of it, for a
+/// job that has no room is one that shows little else.
+void draw_space(random_stream& draws, setup& to) {
+  const auto limited = [&](std::uint64_t one_in, std::uint64_t none,
+                           std::uint64_t tight, std::uint64_t wide) {
+    const auto happens = draws.one_in(one_in);
+    const auto limit = draws.one_in(2) ? tight : wide;
+    return happens ? limit : none;
+  };
+  to.each_account.bytes = limited(6, 0, 2000, 40'000);
+  to.total.bytes = limited(8, 0, 5000, 100'000);
+  to.total.jobs = limited(6, 0, 3, 8);
+  to.max_jobs = limited(4, to.max_jobs, 1, 3);
+  to.max_bytes = limited(4, to.max_bytes, 2000, 50'000);
+  to.sweep_interval = std::chrono::seconds{draws.one_of({60u, 60u, 5u})};
+  to.min_free_bytes = draws.one_of({0u, 4096u, 65'536u, 1u << 20});
+  to.reserve_bytes = draws.one_of({0u, 65'536u, 2u << 20});
+}
+
 } // namespace
 
 const char* name_of(action x) {
@@ -76,7 +95,7 @@ setup make_setup(std::uint64_t seed) {
   result.pcapng = !draws.one_in(3);
   result.microseconds = draws.one_in(5);
   result.max_age = std::chrono::seconds{draws.one_of({30u, 86400u, 86400u})};
-  result.account_jobs = draws.one_of({0u, 0u, 0u, 2u, 6u});
+  result.each_account.jobs = draws.one_of({0u, 0u, 0u, 2u, 6u});
   result.max_open_runs = draws.one_of({1u, 3u, 256u});
   result.seal_slice_bytes = draws.one_of({2048u, 16384u, 1u << 20});
   result.progress_interval
@@ -87,6 +106,7 @@ setup make_setup(std::uint64_t seed) {
   result.disk_faults = draws.one_of({0u, 0u, 100u, 500u, 2000u});
   result.inspection_slice = draws.one_of({1u, 16u});
   result.edges = draws.one_of({0u, 0u, 0u, 1u, 2u, 3u});
+  draw_space(draws, result);
   return result;
 }
 
@@ -125,6 +145,8 @@ std::vector<operation> make_plan(std::uint64_t seed, const setup& how) {
     static constexpr const char* colos[] = {"node-1", "edge-5", edges_colo};
     if (how.edges > 0 && x.key.empty() && draws.one_in(5))
       x.spec.colo_name = draws.pick(colos);
+    if (draws.one_in(2))
+      x.takes = std::chrono::milliseconds{draws.below(100'000)};
     result.push_back(std::move(x));
   }
   std::stable_sort(result.begin(), result.end(),

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "actors/job_types.hpp"
+#include "actors/storage_limits.hpp"
 #include "tests/simulation/timeline.hpp"
 
 #include <cstdint>
@@ -38,6 +39,7 @@ struct operation {
   std::string key;        ///< For `create`; empty for none.
   std::string status;     ///< For `list`.
   savefile_format format = savefile_format::pcap; ///< For `download`.
+  instant takes{0}; ///< For `download`: how long the file is open.
 };
 
 /// How this run's engine is configured.
@@ -53,7 +55,13 @@ struct setup {
   bool pcapng = true;
   bool microseconds = false;
   std::chrono::seconds max_age{86400};
-  std::uint64_t account_jobs = 0; ///< Quota of an account; 0: none.
+  std::uint64_t max_jobs = 1'000'000;
+  std::uint64_t max_bytes = 10ull << 30;
+  std::chrono::seconds sweep_interval{60};
+  quota each_account;
+  quota total;
+  std::uint64_t min_free_bytes = 0;
+  std::uint64_t reserve_bytes = 0;
   std::size_t max_open_runs = 256;
   std::size_t seal_slice_bytes = 4096;
   std::size_t inspection_slice = 16;

@@ -34,6 +34,9 @@ constexpr std::uint64_t max_steps = 3'000'000;
 /// Where the engine keeps its files.
 constexpr const char* directory = "/var/lib/edgecap";
 
+/// So much that a disk is never full by itself.
+constexpr std::uint64_t large_disk_bytes = std::uint64_t{1} << 40;
+
 std::string read_all(const savefile& file) {
   std::string result(file.size_bytes, '\0');
   const auto n = ::pread(*file.descriptor, result.data(), result.size(), 0);
@@ -191,6 +194,7 @@ void world::end_process() {
   if (!disk_.down())
     disk_.crash(host_dies_ ? test::crash_kind::host
                            : test::crash_kind::process);
+  downloads_.clear();
   outcome_.largest_mailbox
     = std::max(outcome_.largest_mailbox, life_->largest_mailbox());
   edges_.collector_ended();
@@ -321,6 +325,10 @@ void world::plan_faults() {
     time_.jump(-drawn(chaos_, 1ms, 600s));
   });
   plan(fault::ordered_stop, 12, [this] { stop_process(); });
+  plan(fault::disk_stays_full, 5, [this] {
+    const auto room = chaos_.one_of({0u, 2000u, 20'000u, 200'000u, 2u << 20});
+    fill_disk(room, drawn(chaos_, 100ms, 60s));
+  });
   for (const auto what : {fault::process_crash, fault::host_crash}) {
     plan(what, 5, [this, what] { plan_crash(what, 0); });
     // Right after something was asked, where there is most to lose.
@@ -372,6 +380,8 @@ void world::notice_disk_errors() {
     note("disk fails", errors);
     model_.disk_failed();
   }
+  if (disk_full_)
+    model_.disk_has(disk_bytes_ - std::min(disk_bytes_, disk_.used_bytes()));
   if (disk_.take_slow())
     pause_storage(fault::storage_pauses, drawn(chaos_, 20ms, 4s));
 }
@@ -420,6 +430,28 @@ void world::pause_storage(fault what, instant duration) {
       std::chrono::duration_cast<std::chrono::milliseconds>(duration).count()));
   storage_back_ = std::max(storage_back_, time_.now() + duration);
   model_.storage_was_away(time_.now(), storage_back_);
+}
+
+/// Others take all space but so much, for a while.
+void world::fill_disk(std::uint64_t room_bytes, instant duration) {
+  faults_.hit(fault::disk_stays_full);
+  note(name_of(fault::disk_stays_full), room_bytes);
+  disk_bytes_ = disk_.used_bytes() + room_bytes;
+  disk_.set_capacity(disk_bytes_);
+  disk_full_ = true;
+  model_.disk_is_full(room_bytes);
+  time_.in(duration, [this, number = ++times_full_] {
+    if (number == times_full_)
+      make_room();
+  });
+}
+
+void world::make_room() {
+  if (!std::exchange(disk_full_, false))
+    return;
+  note("disk has room again");
+  disk_.set_capacity(large_disk_bytes);
+  model_.disk_has_room();
 }
 
 void world::kill_job() {
@@ -593,6 +625,20 @@ void world::perform(const operation& op) {
   send(x);
 }
 
+/// Some clients are slow to read.
+void world::take_download(request& x, const savefile& file) {
+  model_.downloaded(x, read_all(file));
+  if (x.op.takes <= 0ns)
+    return;
+  model_.download_goes_on(x.target, time_.now() + x.op.takes);
+  const auto i = downloads_.insert(downloads_.end(), file.descriptor);
+  // Those of a process that is gone are closed with it.
+  time_.in(x.op.takes, [this, number = life_number_, i] {
+    if (number == life_number_ && !downloads_.empty())
+      downloads_.erase(i);
+  });
+}
+
 void world::send(const request_ptr& x) {
   const auto& op = x->op;
   note(name_of(op.what), 0, op.account.substr(0, 2) + " " + x->target + op.key);
@@ -621,8 +667,7 @@ void world::send(const request_ptr& x) {
   }
   case action::download:
     return ask<savefile>(
-      x, whom,
-      [this, x](savefile& file) { model_.downloaded(*x, read_all(file)); },
+      x, whom, [this, x](savefile& file) { take_download(*x, file); },
       atom::download_v, op.account, x->target, op.format);
   case action::follow: {
     watchers_.push_back(std::make_shared<watcher>(
@@ -658,6 +703,7 @@ bool world::quiet() const {
 
 void world::come_to_rest() {
   calm_ = true;
+  make_room();
   network_.calm();
   set_disk_faults();
   note("calm");
@@ -740,7 +786,7 @@ void world::check_engine_at_rest() {
   const auto totals = store.parts.index->totals();
   if (!totals || totals->jobs != everything.size())
     violate("totals agree", "jobs of the index");
-  model_.at_rest(everything);
+  model_.at_rest(everything, last_look_);
   check_disk_at_rest(everything);
   check_open_files();
 }
@@ -792,6 +838,7 @@ void world::restart_in_order() {
   if (outcome_.largest_mailbox > max_mailbox)
     violate("a mailbox is bounded", std::to_string(outcome_.largest_mailbox));
   dying_ = true;
+  downloads_.clear();
   edges_.collector_ended();
   const auto left = life_->stop();
   if (left > 0)

@@ -13,6 +13,7 @@
 #include "tests/support/simulated_disk.hpp"
 
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -80,6 +81,8 @@ private:
   void lose_savefile();
   void count_disk_faults();
   void pause_storage(fault what, instant duration);
+  void fill_disk(std::uint64_t room_bytes, instant duration);
+  void make_room();
   void kill_job();
   void kill_sampler();
   void kill_root(fault what);
@@ -92,6 +95,7 @@ private:
 
   void perform(const operation& x);
   std::string choose_job(const operation& x) const;
+  void take_download(request& x, const savefile& file);
   template <class Result, class Handle, class OnValue, class... Ts>
   void ask(const request_ptr& x, const Handle& whom, OnValue on_value,
            Ts... xs);
@@ -133,6 +137,10 @@ private:
   std::size_t operations_left_ = 0;
   std::size_t requests_open_ = 0;
   instant storage_back_{0};
+  bool disk_full_ = false;
+  std::uint64_t disk_bytes_ = 0; ///< While it is full.
+  std::uint64_t times_full_ = 0;
+  std::list<capture::shared_descriptor> downloads_; ///< That go on.
   bool dying_ = false; ///< What is said from now on, nobody hears.
   bool calm_ = false;
   bool last_look_ = false; ///< All of this process was calm.

@@ -262,6 +262,25 @@ io_result<void> simulated_disk::core::truncate(std::uint64_t of,
   return {};
 }
 
+/// All or nothing, as zeros behind what is there.
+io_result<void> simulated_disk::core::allocate(std::uint64_t of,
+                                               disk_node& node,
+                                               const std::string& path,
+                                               std::uint64_t size_bytes) {
+  if (auto may = admit(of, disk_call::write, path); !may)
+    return may;
+  const auto before = node.data.size();
+  if (size_bytes <= before)
+    return {};
+  if (size_bytes - before > capacity - std::min(capacity, used)
+      || chance.one_in(rates.no_space)) {
+    hit(disk_fault::no_space);
+    return io_failure(ENOSPC);
+  }
+  apply_write(node, std::string(size_bytes - before, '\0'), before);
+  return {};
+}
+
 io_result<void> simulated_disk::core::sync(std::uint64_t of, disk_node& node,
                                            const std::string& path) {
   auto may = admit(of, disk_call::sync, path);

@@ -90,6 +90,8 @@ public:
                                const std::string& bytes, std::uint64_t offset);
   io_result<void> truncate(std::uint64_t epoch, disk_node& node,
                            const std::string& path, std::uint64_t size_bytes);
+  io_result<void> allocate(std::uint64_t epoch, disk_node& node,
+                           const std::string& path, std::uint64_t size_bytes);
   io_result<void> sync(std::uint64_t epoch, disk_node& node,
                        const std::string& path);
   io_result<void> lock(std::uint64_t epoch, disk_node& node,

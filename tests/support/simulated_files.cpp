@@ -77,6 +77,12 @@ public:
     return disk_.admit(epoch_, disk_call::sync, path_);
   }
 
+  io_result<void> allocate(std::uint64_t size_bytes) override {
+    if (mode_ == open_mode::read)
+      return io_failure(EBADF);
+    return disk_.allocate(epoch_, *node_, path_, size_bytes);
+  }
+
   io_result<void> sync() override {
     return disk_.sync(epoch_, *node_, path_);
   }
