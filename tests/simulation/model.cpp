@@ -949,10 +949,11 @@ void model::judge_kept(const std::vector<job_record>& everything,
   std::uint64_t all_packets = 0;
   std::uint64_t all_bytes = 0;
   for (const auto& x : everything) {
+    // No more than its files: one may have been cut behind the engine's back.
     const auto headers = x.packets_captured * 16;
-    auto bytes = x.savefile_bytes > 0 ? x.bytes_captured + headers : 0;
-    if (x.pcapng_bytes > 0)
-      bytes += x.bytes_captured + 2 * headers;
+    const auto bytes
+      = std::min(x.savefile_bytes, x.bytes_captured + headers)
+        + std::min(x.pcapng_bytes, x.bytes_captured + 2 * headers);
     packets[x.spec.account_id] += bytes;
     all_packets += bytes;
     all_bytes += x.savefile_bytes + x.pcapng_bytes;
