@@ -198,8 +198,17 @@ protected:
     if (disk->down())
       return;
     auto& x = jobs[n];
-    const auto answer
-      = ask<job_record>(aut, atom::seal_v, ended(n, end_reason::packet_limit));
+    auto pending
+      = ask_later(aut, atom::seal_v, ended(n, end_reason::packet_limit));
+    run();
+    // A last row that was refused is tried again, until the process ends.
+    if (!self->has_next_message())
+      advance(2s, 1s);
+    if (!self->has_next_message()) {
+      EXPECT_TRUE(disk->down());
+      stop();
+    }
+    const auto answer = receive_answer<job_record>(pending);
     x.sealed = answer && answer->phase == job_phase::succeeded;
     x.seal_refused = !answer;
     if (answer)
