@@ -941,14 +941,16 @@ void model::at_rest(const std::vector<job_record>& everything, bool calm) {
 /// started.
 void model::judge_kept(const std::vector<job_record>& everything,
                        bool calm) const {
-  const auto oldest = absences_.empty()
-                        ? 0
-                        : absences_.back().to
-                            - std::chrono::nanoseconds{setup_.max_age}.count();
+  const auto started = absences_.empty() ? 0 : absences_.back().to;
+  const auto oldest
+    = started - std::chrono::nanoseconds{setup_.max_age}.count();
   std::map<std::string, std::uint64_t> packets;
   std::uint64_t all_packets = 0;
   std::uint64_t all_bytes = 0;
+  // What ended since makes another one too much, which the next sweep takes.
+  auto swept = !time_.was_set();
   for (const auto& x : everything) {
+    swept = swept && x.finished.value_or(0) < started;
     // No more than its files: one may have been cut behind the engine's back.
     const auto headers = x.packets_captured * 16;
     const auto bytes
@@ -968,7 +970,7 @@ void model::judge_kept(const std::vector<job_record>& everything,
   for (const auto& [account, bytes] : packets)
     check(setup_.each_account, bytes);
   check(setup_.total, all_packets);
-  if (calm
+  if (calm && swept
       && (everything.size() > setup_.max_jobs || all_bytes > setup_.max_bytes))
     violate("what is too much is removed",
             std::to_string(everything.size()) + " jobs of "
