@@ -309,12 +309,13 @@ def test_a_job_ends_in_time_whatever_its_nodes_do(fleet, client):
 
 def test_a_node_that_is_lost_before_it_answered_is_named(fleet, client):
     node, other = fleet.edges[:2]
+    fault_s = time.time()
     os.kill(node.pid, signal.SIGSTOP)
     try:
         job = client.create(
             filter_v1={"protocol": 17, "destination_port": 5000}, time_limit=8
         )
-        fleet.wait_node(node.host.name, "lost", LOST_TIMEOUT_S)
+        fleet.wait_lost(node.host.name, fault_s)
         other.send(range(10))
         job = client.wait_success(job["id"], timeout_s=40)
     finally:
