@@ -412,7 +412,7 @@ void storage_state::seal_slice() {
   go_on_sealing();
 }
 
-void storage_state::seal_failed(std::deque<pending_seal>::iterator which,
+void storage_state::seal_failed(const std::deque<pending_seal>::iterator& which,
                                 const store_error& why) {
   auto& task = which->task;
   // What is missing in another directory is not lost: it waits as well.
@@ -817,7 +817,7 @@ stored<void> storage_state::renew_home(const directory_loss& loss) {
   if (auto obstacle = home.obstacle(); !obstacle.empty())
     return store_failure(store_errc::unavailable, std::move(obstacle));
   if (loss.lock) {
-    const auto replaced = replace_store(parts, options);
+    auto replaced = replace_store(parts, options);
     store_replaced = store_replaced || replaced || !parts.store;
     if (!replaced)
       return replaced;

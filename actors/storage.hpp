@@ -197,7 +197,7 @@ private:
   void take_up_seals(const directory_loss& loss);
   std::deque<pending_seal>::iterator find_seal(const std::string& id);
   std::deque<pending_seal>::iterator ready_seal();
-  void seal_failed(std::deque<pending_seal>::iterator which,
+  void seal_failed(const std::deque<pending_seal>::iterator& which,
                    const store_error& why);
   void finish_seal(pending_seal ended, const store_error& why);
   void go_on_sealing();
