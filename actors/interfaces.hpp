@@ -15,7 +15,7 @@ using rate_limiter_actor = caf::typed_actor<
   // Takes one operation from the account's allowance, or says when to return.
   caf::replies_to<atom::acquire, std::string, allowance>::with<admission>,
   // Gives back what an operation took that then failed for our own reasons.
-  caf::reacts_to<atom::refund, std::string, allowance>,
+  caf::reacts_to<atom::refund, std::string, allowance, std::uint64_t>,
   // Takes over what accounts spent of `allowance::collect` before a restart,
   // oldest first.
   caf::reacts_to<atom::resume, std::vector<spent_allowance>>,

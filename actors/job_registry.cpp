@@ -208,7 +208,7 @@ void job_registry_state::admit(const pending_create_ptr& asked) {
     .then(
       [this, asked](const admission& answer) {
         if (answer.granted) {
-          insert(asked);
+          insert(asked, answer.ticket);
           return;
         }
         create_failed(
@@ -221,7 +221,8 @@ void job_registry_state::admit(const pending_create_ptr& asked) {
       [this, asked](caf::error& err) { create_failed(asked, err); });
 }
 
-void job_registry_state::insert(const pending_create_ptr& asked) {
+void job_registry_state::insert(const pending_create_ptr& asked,
+                                std::uint64_t ticket) {
   job_record record;
   record.id = options.make_id();
   record.spec = asked->spec;
@@ -238,10 +239,10 @@ void job_registry_state::insert(const pending_create_ptr& asked) {
                         - self->clock().now());
         answer(asked, {record, false});
       },
-      [this, record, asked](caf::error& err) {
+      [this, record, asked, ticket](caf::error& err) {
         // Our failure must not cost the client its minute.
         self->send(peers.limiter, atom::refund_v, record.spec.account_id,
-                   allowance::collect);
+                   allowance::collect, ticket);
         // A slow storage may still write what nobody waits for any more.
         if (describe(err).timeout) {
           self->send(peers.storage, atom::refund_v, record.id);

@@ -172,7 +172,7 @@ struct job_registry_state {
 private:
   void recall(const pending_create_ptr& asked);
   void admit(const pending_create_ptr& asked);
-  void insert(const pending_create_ptr& asked);
+  void insert(const pending_create_ptr& asked, std::uint64_t ticket);
   void withdraw(job_record record);
   void settle_withdrawn(withdrawn_job& x);
   template <class Atom>

@@ -195,6 +195,7 @@ struct admission {
   std::uint32_t window_s = 0;       ///< Length of the window.
   std::uint64_t retry_after_ms = 0; ///< Until the next would be granted; 0 if
                                     ///< granted.
+  std::uint64_t ticket = 0; ///< Which one this is, for a refund; if granted.
 };
 
 /// An operation that still counts against an account's allowance.

@@ -78,7 +78,7 @@ typename Inspector::result_type inspect(Inspector& f, list_query& x) {
 template <class Inspector>
 typename Inspector::result_type inspect(Inspector& f, admission& x) {
   return f(caf::meta::type_name("admission"), x.granted, x.limit, x.remaining,
-           x.window_s, x.retry_after_ms);
+           x.window_s, x.retry_after_ms, x.ticket);
 }
 
 template <class Inspector>

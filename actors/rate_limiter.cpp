@@ -63,8 +63,9 @@ admission rate_limiter_state::acquire(const std::string& account,
   result.window_s = opts.window_s;
   const auto now = self->clock().now();
   if (used.size() < opts.limit) {
-    used.push_back(now);
+    used.push_back({now, ++last_ticket});
     result.granted = true;
+    result.ticket = last_ticket;
     result.remaining = opts.limit - static_cast<std::uint32_t>(used.size());
     return result;
   }
@@ -72,16 +73,22 @@ admission rate_limiter_state::acquire(const std::string& account,
   const auto& next = used[used.size() - opts.limit];
   // Rounded up, so that whoever waits exactly this long is admitted.
   const auto wait
-    = std::chrono::ceil<std::chrono::milliseconds>(next + length - now);
+    = std::chrono::ceil<std::chrono::milliseconds>(next.at + length - now);
   result.retry_after_ms = static_cast<std::uint64_t>(wait.count());
   return result;
 }
 
-void rate_limiter_state::refund(const std::string& account, allowance kind) {
+void rate_limiter_state::refund(const std::string& account, allowance kind,
+                                std::uint64_t ticket) {
   auto& windows = windows_of(kind);
   const auto i = windows.find(account);
-  if (i != windows.end() && !i->second.used.empty())
-    i->second.used.pop_back();
+  if (i == windows.end())
+    return;
+  auto& used = i->second.used;
+  const auto found = std::find_if(
+    used.begin(), used.end(), [&](const use& x) { return x.ticket == ticket; });
+  if (found != used.end())
+    used.erase(found);
 }
 
 void rate_limiter_state::resume(const std::vector<spent_allowance>& collects) {
@@ -89,10 +96,9 @@ void rate_limiter_state::resume(const std::vector<spent_allowance>& collects) {
   const auto length = std::chrono::seconds{options.collect.window_s};
   for (const auto& x : collects) {
     auto& account = collect[x.account_id];
-    account.used.push_back(
-      now
-      - std::chrono::nanoseconds{static_cast<std::int64_t>(
-        std::min<std::uint64_t>(x.age_ns, max_window_ns))});
+    const std::chrono::nanoseconds age{static_cast<std::int64_t>(
+      std::min<std::uint64_t>(x.age_ns, max_window_ns))};
+    account.used.push_back({now - age, 0});
     // The youngest decide; there are more if the limit was higher.
     if (account.used.size() > options.collect.limit)
       account.used.pop_front();
@@ -122,7 +128,7 @@ const allowance_options& rate_limiter_state::options_of(allowance kind) const {
 
 void rate_limiter_state::expire(window& x, std::chrono::seconds length) const {
   const auto horizon = self->clock().now() - length;
-  while (!x.used.empty() && x.used.front() <= horizon)
+  while (!x.used.empty() && x.used.front().at <= horizon)
     x.used.pop_front();
 }
 
@@ -140,9 +146,8 @@ rate_limiter(rate_limiter_actor::stateful_pointer<rate_limiter_state> self,
     [self](atom::acquire, const std::string& account, allowance kind) {
       return self->state.acquire(account, kind);
     },
-    [self](atom::refund, const std::string& account, allowance kind) {
-      self->state.refund(account, kind);
-    },
+    [self](atom::refund, const std::string& account, allowance kind,
+           std::uint64_t ticket) { self->state.refund(account, kind, ticket); },
     [self](atom::resume, const std::vector<spent_allowance>& collects) {
       self->state.resume(collects);
     },

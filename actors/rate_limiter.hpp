@@ -7,6 +7,7 @@
 #include <caf/typed_event_based_actor.hpp>
 
 #include <chrono>
+#include <cstdint>
 #include <deque>
 #include <string>
 #include <unordered_map>
@@ -22,9 +23,15 @@ caf::error validate(const rate_limiter_options& options);
 struct rate_limiter_state {
   using clock_type = caf::actor_clock;
 
-  /// The moments of the operations that still count.
+  /// An operation that was granted.
+  struct use {
+    clock_type::time_point at;
+    std::uint64_t ticket = 0; ///< 0 if it is of an earlier process.
+  };
+
+  /// The operations that still count, oldest first.
   struct window {
-    std::deque<clock_type::time_point> used;
+    std::deque<use> used;
   };
 
   // -- initialization ---------------------------------------------------------
@@ -42,8 +49,9 @@ struct rate_limiter_state {
   /// Takes one operation, or says how long to wait.
   admission acquire(const std::string& account, allowance kind);
 
-  /// Gives the youngest operation back.
-  void refund(const std::string& account, allowance kind);
+  /// Gives the operation back that was granted with this ticket, unless it
+  /// counts no more.
+  void refund(const std::string& account, allowance kind, std::uint64_t ticket);
 
   /// Takes over operations of an earlier process, oldest first.
   void resume(const std::vector<spent_allowance>& collects);
@@ -57,6 +65,7 @@ struct rate_limiter_state {
   rate_limiter_options options;
   std::unordered_map<std::string, window> collect;
   std::unordered_map<std::string, window> general;
+  std::uint64_t last_ticket = 0;
 
   static inline const char* name = "rate-limiter";
 

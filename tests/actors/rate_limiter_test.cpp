@@ -14,6 +14,11 @@ protected:
     return answer ? *answer : admission{};
   }
 
+  void refund(const std::string& account, std::uint64_t ticket) {
+    self->send(aut, atom::refund_v, account, allowance::collect, ticket);
+    run();
+  }
+
   void set_limits(const rate_limiter_options& limits) {
     EXPECT_TRUE(ask<caf::ok_atom>(aut, atom::limits_v, limits));
   }
@@ -70,13 +75,24 @@ TEST_F(RateLimiter, KeepsAccountsAndAllowancesApart) {
 
 TEST_F(RateLimiter, TakesAnOperationBack) {
   aut = spawn(rate_limiter, rate_limiter_options{});
-  acquire();
-  self->send(aut, atom::refund_v, std::string{"a"}, allowance::collect);
-  run();
+  const auto first = acquire();
+  refund("a", first.ticket);
   EXPECT_TRUE(acquire().granted);
-  self->send(aut, atom::refund_v, std::string{"stranger"}, allowance::collect);
-  run();
-  EXPECT_FALSE(acquire().granted);
+  refund("stranger", first.ticket);
+  refund("a", first.ticket);
+  EXPECT_FALSE(acquire().granted) << "it was given back before";
+}
+
+// Or the account had its next minute too early: the other's would end first.
+TEST_F(RateLimiter, TakesTheVeryOperationBack) {
+  aut = spawn(rate_limiter, rate_limiter_options{{2, 60}, {1200, 300}});
+  const auto first = acquire();
+  advance(20s, 1s);
+  acquire();
+  refund("a", first.ticket);
+  advance(45s, 1s);
+  EXPECT_TRUE(acquire().granted);
+  EXPECT_EQ(acquire().retry_after_ms, 15000u);
 }
 
 TEST_F(RateLimiter, TakesOverWhatWasSpentBefore) {

@@ -36,7 +36,7 @@ fake_limiter(rate_limiter_actor::pointer self,
       st->promises.push_back(self->make_response_promise<admission>());
       return st->promises.back();
     },
-    [](atom::refund, const std::string&, allowance) {},
+    [](atom::refund, const std::string&, allowance, std::uint64_t) {},
     [](atom::resume, const std::vector<spent_allowance>&) {},
     [](atom::limits, const rate_limiter_options&) { return caf::ok_atom_v; },
     [=](atom::tick) {

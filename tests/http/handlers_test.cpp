@@ -190,7 +190,7 @@ fake_limiter(rate_limiter_actor::pointer self,
       EXPECT_EQ(kind, allowance::general);
       return st->answer(self, who, st->given);
     },
-    [](atom::refund, const std::string&, allowance) {},
+    [](atom::refund, const std::string&, allowance, std::uint64_t) {},
     [](atom::resume, const std::vector<spent_allowance>&) {},
     [](atom::limits, const rate_limiter_options&) { return caf::ok_atom_v; },
     [](atom::tick) {},
