@@ -184,7 +184,13 @@ void world::start_process() {
   if (life_->failed() && !excused)
     return violate("a process starts on what another left", {});
   if (life_->failed())
-    end_process(); // its supervisor tries again
+    return end_process(); // its supervisor tries again
+  // Jobs end while it still looks at what another process left.
+  steps_to_pause_.reset();
+  const auto paused = chaos_.one_in(6);
+  const auto after = chaos_.below(80);
+  if (paused && !calm_ && faults_.enabled(fault::storage_pauses))
+    steps_to_pause_ = after;
 }
 
 void world::end_process() {
@@ -224,6 +230,10 @@ void world::step() {
     return end_process();
   if (!life_)
     return pass_time(true);
+  if (steps_to_pause_ && (*steps_to_pause_)-- == 0) {
+    steps_to_pause_.reset();
+    pause_storage(fault::storage_pauses, drawn(chaos_, 20ms, 4s));
+  }
   const auto away = [this](const caf::abstract_actor* x) {
     return (time_.now() < storage_back_
             && x == caf::actor_cast<caf::abstract_actor*>(life_->storage))
@@ -625,6 +635,18 @@ void world::perform(const operation& op) {
   send(x);
 }
 
+/// Some clients change their mind while the engine is about to begin.
+void world::stop_at_once(const operation& creation, const std::string& id) {
+  auto x = std::make_shared<request>();
+  x->op = creation;
+  x->op.what = action::stop;
+  x->target = id;
+  time_.in(0ns, [this, x] {
+    if (life_ && !disk_.down() && life_->resumed())
+      send(x);
+  });
+}
+
 /// Some clients are slow to read.
 void world::take_download(request& x, const savefile& file) {
   model_.downloaded(x, read_all(file));
@@ -647,7 +669,12 @@ void world::send(const request_ptr& x) {
   switch (op.what) {
   case action::create:
     return ask<creation>(
-      x, whom, [this, x](creation& made) { model_.created(*x, made); },
+      x, whom,
+      [this, x](creation& made) {
+        model_.created(*x, made);
+        if (x->op.pick % 8 == 2)
+          stop_at_once(x->op, made.record.id);
+      },
       atom::create_v, op.spec, op.key);
   case action::stop:
     return ask<job_record>(x, whom, tell, atom::stop_v, op.account, x->target);

@@ -94,6 +94,7 @@ private:
   // -- what clients do --------------------------------------------------------
 
   void perform(const operation& x);
+  void stop_at_once(const operation& creation, const std::string& id);
   std::string choose_job(const operation& x) const;
   void take_download(request& x, const savefile& file);
   template <class Result, class Handle, class OnValue, class... Ts>
@@ -147,6 +148,8 @@ private:
   bool host_dies_ = false;
   bool call_takes_host_ = false; ///< When the disk crashes in a call.
   std::optional<std::uint64_t> steps_to_crash_;
+  /// Of storage, soon after a process has started.
+  std::optional<std::uint64_t> steps_to_pause_;
   std::uint64_t disk_errors_ = 0; ///< That the model knows of.
   std::vector<std::shared_ptr<watcher>> watchers_;
 };
