@@ -53,9 +53,12 @@ using storage_actor = caf::typed_actor<
   caf::replies_to<atom::append, std::string, std::uint32_t,
                   capture::packet_batch>::with<caf::ok_atom>,
   // Merges the runs of a job into its savefile and makes file and record
-  // durable. Answers the record as stored, `succeeded` or `failed`.
+  // durable. Answers the record as stored, `succeeded` or `failed`. No timeout:
+  // the runs are whole meanwhile. Asked once at a time for each job.
   caf::replies_to<atom::seal, job_record>::with<job_record>,
-  // Makes a terminal record durable without a savefile and drops the runs.
+  // Makes a terminal record durable without a savefile and drops the runs; a
+  // job that is being sealed is sealed. The registry sets no timeout, and asks
+  // once at a time for each job.
   caf::replies_to<atom::fail, job_record>::with<job_record>,
   // Returns a job of an account.
   caf::replies_to<atom::get, std::string, std::string>::with<job_record>,
