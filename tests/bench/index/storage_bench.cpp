@@ -108,9 +108,10 @@ public:
   }
 
 private:
+  /// The nearest rank: so many of all are not above it.
   double at(double part) const {
-    const auto last = static_cast<double>(all_.size() - 1);
-    return all_.at(static_cast<std::size_t>(std::ceil(last * part)));
+    const auto rank = std::ceil(static_cast<double>(all_.size()) * part);
+    return all_.at(static_cast<std::size_t>(rank) - 1);
   }
 
   std::vector<double> all_;
@@ -312,7 +313,7 @@ private:
   json sweep_steps() {
     constexpr std::uint64_t jobs_of_a_step = 16;
     samples all;
-    const auto steps = std::min<std::uint64_t>(100, jobs_ / 100);
+    const auto steps = std::min(rounds_, jobs_ / 4 / jobs_of_a_step);
     for (std::uint64_t i = 0; i < steps; ++i) {
       const auto before = ask<storage_stats>(atom::stats_v).jobs;
       const auto begin = clock::now();
