@@ -6,8 +6,9 @@ import time
 POLL_INTERVAL_S = 0.02
 
 
-def wait_until(what, condition, timeout_s=10.0):
-    """The first true value of `condition()`.
+def wait_until(what, condition, timeout_s=10.0, interval_s=POLL_INTERVAL_S):
+    """The first true value of `condition()`, which is looked at every
+    `interval_s`.
 
     `what` says in the failure what was waited for; a string or a function.
     """
@@ -19,4 +20,4 @@ def wait_until(what, condition, timeout_s=10.0):
         if time.monotonic() >= deadline:
             text = what() if callable(what) else what
             raise AssertionError(f"waited {timeout_s} s in vain: {text}")
-        time.sleep(POLL_INTERVAL_S)
+        time.sleep(interval_s)
