@@ -191,7 +191,8 @@ class Edgecapd:
             [{"match": link.name, "snaplen": "256KiB",
               "sampling_one_in": sampling}],
             capture={
-                "ring": f"{RING_MIB}MiB", "batch": "1MiB", "credit": "16MiB",
+                "ring": f"{RING_MIB}MiB", "batch": "2MiB", "credit": "16MiB",
+                "batch_interval": "1s",
                 **capture,
             },
             limits={"time_limit": "1d", "packet_limit": 1_000_000_000},
