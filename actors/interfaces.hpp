@@ -192,7 +192,9 @@ using job_actor = batch_sink_actor::extend<
   // INTERNAL: Reports progress to the registry and asks samplers for counters.
   caf::reacts_to<atom::tick>,
   // INTERNAL: A phase has lasted as long as it may.
-  caf::reacts_to<atom::deadline, job_phase>>;
+  caf::reacts_to<atom::deadline, job_phase>,
+  // INTERNAL: Sees whether storage answers.
+  caf::reacts_to<atom::deadline>>;
 
 /// The JOB REGISTRY actor interface: the front door of the engine.
 using job_registry_actor = expiry_sink_actor::extend<

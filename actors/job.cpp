@@ -301,24 +301,53 @@ void job_state::take_batch(std::uint32_t run,
   record.bytes_captured += kept.captured_bytes();
   shares[run].report.packets_captured += kept.packets();
   feed.take(kept);
-  ++appends_pending;
-  self
-    ->request(peers.storage, request_timeout, atom::append_v, record.id, run,
-              kept)
-    .then(
-      [this, run, bytes](caf::ok_atom) {
-        --appends_pending;
-        give_back(run, bytes);
-        seal_if_drained();
-      },
-      [this, run, bytes, kept](caf::error& err) {
-        --appends_pending;
-        not_stored(run, kept, err);
-        give_back(run, bytes);
-        seal_if_drained();
-      });
+  store(run, kept, bytes);
   if (record.packets_captured >= record.spec.packet_limit)
     end(end_reason::packet_limit);
+}
+
+void job_state::store(std::uint32_t run, const capture::packet_batch& batch,
+                      std::uint64_t credit_bytes) {
+  if (appends_pending++ == 0)
+    append_answered = self->clock().now();
+  watch_appends(request_timeout);
+  shares[run].unanswered_bytes += credit_bytes;
+  // A timeout of each would wake the thread of the clock twice for each batch.
+  self
+    ->request(peers.storage, caf::infinite, atom::append_v, record.id, run,
+              batch)
+    .then(
+      [this, run, credit_bytes, n = appends_given_up](caf::ok_atom) {
+        if (n == appends_given_up)
+          stored(run, credit_bytes);
+      },
+      [this, run, credit_bytes, batch, n = appends_given_up](caf::error& err) {
+        if (n != appends_given_up)
+          return;
+        not_stored(run, batch, err);
+        stored(run, credit_bytes);
+      });
+}
+
+void job_state::look_at_appends() {
+  appends_watched = false;
+  if (appends_pending == 0)
+    return;
+  const auto waited = self->clock().now() - append_answered;
+  if (waited < request_timeout) {
+    watch_appends(request_timeout - waited);
+    return;
+  }
+  ++appends_given_up;
+  appends_pending = 0;
+  // What the savefile holds is not known to be what we counted.
+  record.reason = end_reason::none;
+  end(end_reason::storage_error,
+      "store packets: storage has not answered for "
+        + std::to_string(request_timeout.count()) + " s");
+  for (std::uint32_t run = 0; run < shares.size(); ++run)
+    give_back(run, std::exchange(shares[run].unanswered_bytes, 0));
+  seal_if_drained();
 }
 
 void job_state::sampler_done(std::uint32_t run, const interface_report& last) {
@@ -430,7 +459,7 @@ void job_state::expire(job_phase phase) {
       if (x.handle)
         self->send_exit(x.handle, caf::exit_reason::kill);
     }
-  // Appends that storage does not answer end by their own timeout.
+  // Appends that storage does not answer are given up in time.
   seal_if_drained();
 }
 
@@ -584,6 +613,23 @@ void job_state::give_back(std::uint32_t run, std::uint64_t bytes) {
   // In parts: what is left keeps the sampler going meanwhile.
   if (x.handle && !x.done && x.owed_bytes >= x.credit_bytes / 4)
     self->send(x.handle, atom::credit_v, std::exchange(x.owed_bytes, 0));
+}
+
+/// Has the job look after so long whether storage answers, if it is not about
+/// to.
+void job_state::watch_appends(caf::timespan time) {
+  if (std::exchange(appends_watched, true))
+    return;
+  self->delayed_send(self, time, atom::deadline_v);
+}
+
+/// Storage has answered an append; the sampler may deliver as much again.
+void job_state::stored(std::uint32_t run, std::uint64_t credit_bytes) {
+  --appends_pending;
+  append_answered = self->clock().now();
+  shares[run].unanswered_bytes -= credit_bytes;
+  give_back(run, credit_bytes);
+  seal_if_drained();
 }
 
 /// A batch that was counted is not in its run.
@@ -776,6 +822,7 @@ job_actor::behavior_type job(job_actor::stateful_pointer<job_state> self,
     },
     [self](atom::tick) { self->state.tick(); },
     [self](atom::deadline, job_phase phase) { self->state.expire(phase); },
+    [self](atom::deadline) { self->state.look_at_appends(); },
   };
 }
 

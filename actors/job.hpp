@@ -72,6 +72,8 @@ struct job_state {
     caf::actor_clock::time_point not_asked_before; ///< For them.
     std::uint64_t credit_bytes = 0;                ///< That it began with.
     std::uint64_t owed_bytes = 0; ///< Credit that it is to get back.
+    /// Credit for what storage has not answered yet.
+    std::uint64_t unanswered_bytes = 0;
     /// What it captured and storage had no room for.
     std::uint64_t refused_packets = 0;
   };
@@ -102,6 +104,15 @@ struct job_state {
 
   /// Counts a batch, cuts it at the packet limit and has it stored.
   void take_batch(std::uint32_t run, const capture::packet_batch& batch);
+
+  /// Has storage append a batch, which was counted, to `run`, and gives the
+  /// sampler that credit back when it is answered.
+  void store(std::uint32_t run, const capture::packet_batch& batch,
+             std::uint64_t credit_bytes);
+
+  /// Ends the job if storage has answered nothing for `request_timeout`; what
+  /// it answers later does not count.
+  void look_at_appends();
 
   /// The sampler of `run` will deliver no more.
   void sampler_done(std::uint32_t run, const interface_report& last);
@@ -183,6 +194,10 @@ struct job_state {
   /// Interfaces that have no line, for the job has as many as it may.
   std::uint64_t left_out = 0;
   std::size_t appends_pending = 0;
+  /// The last time that storage answered one, or that there was one to answer.
+  caf::actor_clock::time_point append_answered;
+  bool appends_watched = false;       ///< A look at that is under way.
+  std::uint32_t appends_given_up = 0; ///< How often all pending ones were.
   bool surveyed = false;
   bool patient = true; ///< Followers wait for interfaces that are not open.
   std::size_t next_asked = 0; ///< Where the look at counters goes on.
@@ -207,6 +222,8 @@ private:
   void give_up(share& x, std::string why);
   void ask_later(share& x);
   void give_back(std::uint32_t run, std::uint64_t bytes);
+  void watch_appends(caf::timespan time);
+  void stored(std::uint32_t run, std::uint64_t credit_bytes);
   void not_stored(std::uint32_t run, const capture::packet_batch& batch,
                   const caf::error& why);
   bool merge_counters(share& x, const interface_report& from);

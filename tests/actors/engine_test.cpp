@@ -517,10 +517,54 @@ TEST_F(Engine, FailsWhenStorageNeverAnswersAnAppend) {
   disk->hold_appends = true;
   const auto job = create(spec(10));
   host.on("eth0").deliver_packets(10);
-  advance(request_timeout + 1s, 100ms);
+  advance(request_timeout - 1s, 100ms);
+  EXPECT_FALSE(is_terminal(get(job.id).phase));
+  advance(2s, 100ms);
   const auto record = get(job.id);
   EXPECT_EQ(record.phase, job_phase::failed);
   EXPECT_EQ(record.reason, end_reason::storage_error);
+  EXPECT_EQ(record.error_message,
+            "store packets: storage has not answered for 10 s");
+  EXPECT_EQ(host.alive(), 0u);
+}
+
+TEST_F(Engine, LeavesStorageItsTimeForEachAppend) {
+  disk->hold_appends = true;
+  const auto job = create(spec(100));
+  for (int i = 0; i < 3; ++i) {
+    host.on("eth0").deliver_packets(10);
+    advance(request_timeout - 2s, 100ms);
+    EXPECT_EQ(get(job.id).phase, job_phase::capturing);
+    release_appends();
+    disk->hold_appends = true;
+  }
+  host.on("eth0").deliver_packets(10);
+  advance(request_timeout + 1s, 100ms);
+  EXPECT_EQ(get(job.id).reason, end_reason::storage_error);
+}
+
+// Its sampler must have credit to drain, and what storage answers late must not
+// count.
+TEST_F(Engine, DrainsAfterStorageHasNotAnswered) {
+  registry_opts.job.credit_bytes = 64u << 10;
+  disk->hold_appends = true;
+  const auto job = create(spec(10000));
+  auto& eth0 = host.on("eth0");
+  eth0.hold_on_stop();
+  eth0.deliver_packets(800); // 60,800 bytes
+  eth0.deliver_packets(100);
+  run();
+  EXPECT_EQ(eth0.backlog(), 1u);
+  advance(request_timeout + 1s, 100ms);
+  EXPECT_EQ(eth0.backlog(), 0u);
+  EXPECT_EQ(get(job.id).phase, job_phase::draining);
+  EXPECT_EQ(get(job.id).reason, end_reason::storage_error);
+  release_appends();
+  eth0.end();
+  run();
+  EXPECT_EQ(get(job.id).phase, job_phase::failed);
+  EXPECT_EQ(get(job.id).packets_captured, 900u);
+  EXPECT_EQ(host.alive(), 0u);
 }
 
 // After a crash before that, the job might end otherwise.
