@@ -199,14 +199,17 @@ void live_session::on_tick() {
   if (phase_ == phase::ended)
     return;
   publish();
-  if (std::exchange(counted_, false))
+  if (counted_ && (!builder_ || builder_->empty())) {
+    counted_ = false;
     listener_->on_counters();
+  }
 }
 
 void live_session::flush() {
   if (builder_->empty())
     return;
   publish(); // Whoever gets the batch may ask.
+  counted_ = false;
   listener_->on_batch(builder_->take());
   flushed_ = reactor::clock::now();
 }

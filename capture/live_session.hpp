@@ -112,7 +112,7 @@ private:
   reactor::clock::time_point flushed_; ///< When a batch was handed over last.
   std::optional<capture_error> error_;
   std::int64_t credit_ = 0;
-  bool counted_ = false;        ///< Since the listener was told.
+  bool counted_ = false;        ///< Since it or a batch was told.
   std::uint64_t matched_ = 0;   ///< Packets that the tap showed.
   std::uint64_t delivered_ = 0; ///< Of them, packets in batches.
   std::uint64_t dropped_by_us_ = 0;

@@ -97,8 +97,9 @@ public:
   /// Never empty.
   virtual void on_batch(packet_batch batch) = 0;
 
-  /// The counts have changed since this was called last: nobody has to ask for
-  /// them again and again. A live source calls it once a second at most.
+  /// The counts have changed since this or `on_batch` was called last, and no
+  /// batch is about to follow: nobody has to ask for them again and again. A
+  /// live source calls it once a second at most.
   virtual void on_counters() = 0;
 
   /// Last call.

@@ -513,14 +513,39 @@ TEST_P(LiveSource, SaysWhenItHasCounted) {
   others.filter.destination_port = other_port;
   auto quiet = open(others);
   for (std::uint64_t round = 0; round < 3; ++round) {
-    const auto said = busy.heard->now().counted;
+    const auto said = busy.heard->now();
     send(10);
-    ASSERT_TRUE(busy.heard->wait(
-      [said](const auto& story) { return story.counted > said; }));
+    ASSERT_TRUE(busy.heard->wait([&said](const auto& story) {
+      return story.counted > said.counted || story.batches > said.batches;
+    }));
   }
   // That it can be told what the interface dropped is all that it has to say.
   EXPECT_LE(quiet.heard->now().counted, 1u);
   EXPECT_EQ(stop(busy).counters.packets_matched, 30u);
+}
+
+TEST_F(LiveCapture, SaysNothingOfCountsThatABatchHasTold) {
+  auto x = open(wanted_on("vb"));
+  await_ticks();
+  const auto said = x.heard->now().counted;
+  send(1);
+  ASSERT_TRUE(
+    x.heard->wait([](const auto& story) { return story.batches > 0; }));
+  EXPECT_EQ(x.source->counters().packets_matched, 1u);
+  await_ticks();
+  EXPECT_EQ(x.heard->now().counted, said);
+}
+
+TEST_F(LiveCapture, SaysWhatItCountsWithoutABatch) {
+  auto options = wanted_on("vb");
+  options.initial_credit_bytes = 0;
+  auto x = open(options);
+  send(10);
+  ASSERT_TRUE(
+    eventually([&] { return x.source->counters().packets_matched == 10u; }));
+  EXPECT_TRUE(
+    x.heard->wait([](const auto& story) { return story.counted > 0; }));
+  EXPECT_EQ(x.heard->now().batches, 0u);
 }
 
 // -- credit -------------------------------------------------------------------
