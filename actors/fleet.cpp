@@ -54,7 +54,7 @@ void fleet_state::init(fleet_options opts, const node_actor& own) {
     x.status.connected = true;
     x.status.clock = clock_reading{};
   }
-  self->delayed_send(self, options.pulse_interval, atom::tick_v);
+  ticks.tick_in(self, options.own_pulse_interval);
 }
 
 // -- nodes --------------------------------------------------------------------
@@ -157,6 +157,8 @@ void fleet_state::take(const node_hello& said, const node_actor& handle,
     .info();
   // Jobs get to know of it with its first answer, which tells its clock.
   ask(said.name);
+  if (!local)
+    ticks.tick_in(self, options.pulse_interval);
 }
 
 void fleet_state::ask(const std::string& who) {
@@ -233,7 +235,10 @@ void fleet_state::compare_clock(member& x, unix_ns asked_at,
 }
 
 void fleet_state::tick() {
+  if (!ticks.take(self))
+    return;
   const auto now = self->clock().now();
+  auto others = false;
   for (auto& [who, x] : nodes) {
     if (!x.handle)
       continue;
@@ -241,15 +246,14 @@ void fleet_state::tick() {
         && now - x.heard >= options.lost_after)
       lose(x, "it has not answered for "
                 + std::to_string(options.lost_after.count()) + " ms");
-    // Whether our own node lives needs no answer; what it says is for people.
-    if (x.status.local)
-      x.status.last_seen = options.wall_clock();
+    others = others || !x.status.local;
     const auto due
       = x.status.local ? x.heard + options.own_pulse_interval : x.heard;
     if (!x.asked && now >= due)
       ask(who);
   }
-  self->delayed_send(self, options.pulse_interval, atom::tick_v);
+  ticks.tick_in(self,
+                others ? options.pulse_interval : options.own_pulse_interval);
 }
 
 void fleet_state::gone(const caf::actor_addr& source, const caf::error& why) {
@@ -314,8 +318,12 @@ std::vector<node_offer> fleet_state::watch(node_watcher_actor who) {
 std::vector<node_status> fleet_state::list() const {
   std::vector<node_status> result;
   result.reserve(nodes.size());
-  for (const auto& [its_name, x] : nodes)
+  for (const auto& [its_name, x] : nodes) {
     result.push_back(x.status);
+    // Whether our own node lives needs no answer; what it says is for people.
+    if (x.status.local && x.handle)
+      result.back().last_seen = options.wall_clock();
+  }
   return result;
 }
 

@@ -3,6 +3,7 @@
 #include "actors/clock_comparison.hpp"
 #include "actors/interfaces.hpp"
 #include "actors/node_identity.hpp"
+#include "actors/ticker.hpp"
 
 #include <caf/actor_addr.hpp>
 #include <caf/error.hpp>
@@ -101,6 +102,8 @@ struct fleet_state {
   std::vector<node_watcher_actor> watchers;
   /// What nodes are to sign that have not said hello yet, by who asked.
   std::map<caf::actor_addr, asked_proof> challenges;
+
+  ticker ticks; ///< Often only while there are nodes beside our own.
 
   static inline const char* name = "fleet";
 

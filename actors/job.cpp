@@ -342,9 +342,9 @@ void job_state::look_at_appends() {
   appends_pending = 0;
   // What the savefile holds is not known to be what we counted.
   record.reason = end_reason::none;
-  end(end_reason::storage_error,
-      "store packets: storage has not answered for "
-        + std::to_string(request_timeout.count()) + " s");
+  end(end_reason::storage_error, "store packets: storage has not answered for "
+                                   + std::to_string(request_timeout.count())
+                                   + " s");
   for (std::uint32_t run = 0; run < shares.size(); ++run)
     give_back(run, std::exchange(shares[run].unanswered_bytes, 0));
   seal_if_drained();
@@ -493,17 +493,12 @@ void job_state::note_news() {
 }
 
 void job_state::tick_in(std::chrono::milliseconds time) {
-  const auto due = self->clock().now() + time;
-  if (tick_due && *tick_due <= due)
-    return;
-  tick_due = due;
-  self->delayed_send(self, time, atom::tick_v);
+  ticks.tick_in(self, time);
 }
 
 void job_state::tick() {
-  if (!tick_due || self->clock().now() < *tick_due)
-    return; // An earlier one came in its place.
-  tick_due.reset();
+  if (!ticks.take(self))
+    return;
   if (has_news)
     publish();
   refresh_counters();

@@ -3,6 +3,7 @@
 #include "actors/interfaces.hpp"
 #include "actors/job_types.hpp"
 #include "actors/live_feed.hpp"
+#include "actors/ticker.hpp"
 
 #include <caf/actor_clock.hpp>
 #include <caf/error.hpp>
@@ -202,7 +203,7 @@ struct job_state {
   bool patient = true; ///< Followers wait for interfaces that are not open.
   std::size_t next_asked = 0; ///< Where the look at counters goes on.
   bool has_news = false;      ///< Since the record was published.
-  std::optional<caf::actor_clock::time_point> tick_due;
+  ticker ticks;
   live_feed feed;
   /// What recovery had to say of the job, if an earlier process began it.
   std::string inherited_message;

@@ -159,6 +159,32 @@ TEST_F(Fleet, AsksTheNodeOfItsOwnProcessSeldom) {
   EXPECT_EQ(far->asked, 1 + 6);
 }
 
+// A daemon that has nothing to do wakes for nothing.
+TEST_F(Fleet, TicksOftenOnlyWhileThereIsAnotherNode) {
+  const auto until_tick = [this] {
+    auto& clock = sched.clock();
+    return clock.schedule().begin()->first - clock.now();
+  };
+  node = spawn_node();
+  start(node);
+  run();
+  advance(10s, 10s);
+  EXPECT_EQ(until_tick(), options.own_pulse_interval);
+  EXPECT_EQ(status_of("collector").last_seen, now());
+  advance(3s, 3s);
+  EXPECT_EQ(status_of("collector").last_seen, now());
+  auto other = spawn_node();
+  ASSERT_TRUE(hello("edge-1", other));
+  for (int i = 0; i < 5; ++i) {
+    EXPECT_EQ(until_tick(), options.pulse_interval);
+    advance(1s, 1s);
+  }
+  self->send_exit(other, caf::exit_reason::kill);
+  run();
+  advance(5s, 1s);
+  EXPECT_GT(until_tick(), options.pulse_interval);
+}
+
 TEST_F(Fleet, OffersANodeOnceItsClockIsKnown) {
   far->ahead = 5'000'000'000;
   start();
