@@ -39,7 +39,7 @@ constexpr std::uint64_t descriptors_per_connection = 2;
 
 /// How often timeouts are looked at: a quarter of the shortest, within these.
 constexpr std::chrono::milliseconds min_sweep_interval{5};
-constexpr std::chrono::milliseconds max_sweep_interval{250};
+constexpr std::chrono::milliseconds max_sweep_interval{500};
 
 /// Connections that the limit of descriptors has room for: out of descriptors,
 /// Pistache's accept loop would spin.
