@@ -7,7 +7,7 @@ import socket
 from dataclasses import dataclass
 
 from harness.openapi import document
-from harness.waiting import wait_until
+from harness.waiting import POLL_INTERVAL_S, wait_until
 
 TERMINAL = ("success", "failed")
 TIMEOUT_S = 20.0
@@ -253,8 +253,10 @@ class Client:
         wait_until(lambda: f"{count} packets: {job}", captured, timeout_s)
         return job
 
-    def wait_terminal(self, job_id, timeout_s=20.0):
-        """Waits until the job is over; returns it."""
+    def wait_terminal(
+        self, job_id, timeout_s=20.0, interval_s=POLL_INTERVAL_S
+    ):
+        """Waits until the job is over, with a look at each interval; returns it."""
         job = {}
 
         def terminal():
@@ -262,12 +264,12 @@ class Client:
             job.update(self.job(job_id))
             return job["status"] in TERMINAL
 
-        wait_until(lambda: f"terminal: {job}", terminal, timeout_s)
+        wait_until(lambda: f"terminal: {job}", terminal, timeout_s, interval_s)
         return job
 
-    def wait_success(self, job_id, timeout_s=20.0):
-        """Waits until the job is over, which it must be well."""
-        job = self.wait_terminal(job_id, timeout_s)
+    def wait_success(self, job_id, timeout_s=20.0, interval_s=POLL_INTERVAL_S):
+        """The same; it must be over well."""
+        job = self.wait_terminal(job_id, timeout_s, interval_s)
         assert job["status"] == "success", job
         return job
 
