@@ -218,6 +218,8 @@ caf::error storage_state::init(storage_options opts) {
     room.open(x.id, x.spec.account_id);
     room.adopt(x.id, parts.store->runs(x.id));
   }
+  for (const auto& id : unresolved)
+    claim(id);
   resumable = std::move(report->resumed);
   if (const auto space = room.check_space("start", self->clock().now()); !space)
     log_event{"storage-full"}.with("error", space.error().message).warn();
@@ -728,10 +730,31 @@ bool storage_state::retry_unresolved() {
     return false;
   auto id = std::move(unresolved.front());
   unresolved.pop_front();
-  if (resolve(parts, id))
+  if (resolve(parts, id)) {
+    room.close(id);
     return !unresolved.empty();
+  }
+  claim(id);
   unresolved.push_back(std::move(id));
   return false;
+}
+
+/// Counts what a job takes whose end the index has refused: it is in no total
+/// of the index.
+void storage_state::claim(const std::string& id) {
+  const auto found = parts.index->find(id);
+  if (!found || !*found)
+    return; // Next time.
+  auto runs = parts.store->runs(id);
+  if (runs.empty()) {
+    // Not read, for it has a savefile, which has what the row says.
+    auto& all = runs[0];
+    all.packets = (*found)->packets_captured;
+    all.captured_bytes = (*found)->bytes_captured;
+  }
+  room.close(id);
+  room.open(id, (*found)->spec.account_id);
+  room.adopt(id, runs);
 }
 
 /// Ends a job of an earlier process whose end the index has refused so far, for
@@ -744,6 +767,7 @@ caf::error storage_state::settle(job_record& record) {
   if (!resolved)
     return as_error(resolved.error());
   unresolved.erase(i);
+  room.close(record.id);
   record = std::move(*resolved);
   return caf::none;
 }

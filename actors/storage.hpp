@@ -207,6 +207,7 @@ private:
   unix_ns oldest_key() const;
   unix_ns oldest_collect() const;
   bool retry_unresolved();
+  void claim(const std::string& id);
   caf::error settle(job_record& record);
 };
 

@@ -2167,6 +2167,34 @@ TEST_F(StorageTest, CountsWhatIsCapturedTowardsTheQuota) {
   insert(make_record(3));
 }
 
+// Its end is not in the index yet, but its packets are on the disk.
+TEST_F(StorageTest, CountsAJobWhoseEndTheIndexRefuses) {
+  options.pcapng = false;
+  start();
+  captured(1);
+  // Of this one the savefile is there.
+  const auto sealing = captured(2);
+  faults->dead_from = storage_step::commit;
+  EXPECT_FALSE(seal(sealing));
+  stop();
+  faults->dead_from.reset();
+  faults->broken
+    = {storage_step::resume, storage_step::close, storage_step::commit};
+  constexpr std::uint64_t each = 5 * 76; // Packets of 60 bytes.
+  options.total.bytes = 2 * each + 76;
+  start();
+  EXPECT_THAT(state_of<storage_state>(aut).unresolved, SizeIs(2));
+  EXPECT_EQ(stats().unsealed_bytes, 2 * each);
+  faults->broken.clear();
+  const auto late = make_record(3);
+  insert(late);
+  EXPECT_EQ(failure_of(append(late, 0, make_batch(2))).code,
+            errc::quota_reached);
+  advance(options.sweep_interval);
+  EXPECT_THAT(state_of<storage_state>(aut).unresolved, IsEmpty());
+  EXPECT_EQ(stats().unsealed_bytes, 0u);
+}
+
 TEST_F(StorageTest, ForeseesWhatAPcapngTakes) {
   start();
   const auto record = captured(1);
