@@ -18,9 +18,11 @@
 
 namespace edgecap::simulation {
 
-/// Messages that may wait for one actor. What clients have under way, what
-/// credit allows of packets, and the reports of all jobs stay far below.
-inline constexpr std::size_t max_mailbox = 1000;
+/// Messages that may wait for one actor. The most wait for storage that stalls:
+/// until a job gives it up, twelve samplers hand over twenty batches a second
+/// each, for ten seconds. What clients have under way and the reports of all
+/// jobs stay far below.
+inline constexpr std::size_t max_mailbox = 4000;
 
 /// One process of the engine: the whole tree of actors on one thread, where
 /// nobody runs and no time passes unless it is said here.
