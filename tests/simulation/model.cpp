@@ -700,6 +700,8 @@ void model::judge_progress(const request& x, job_view& view,
   if (view.terminal && facts.savefile_lost
       && view.terminal->phase == job_phase::succeeded
       && record.phase == job_phase::failed) {
+    view.lost_bytes
+      = view.terminal->savefile_bytes + view.terminal->pcapng_bytes;
     view.terminal.reset(); // its next end is final again
     facts.savefile_lost = false;
     facts.storage_refused = true;
@@ -1042,6 +1044,7 @@ bool model::may_be_gone(const job_view& view) const {
 bool model::retention_may_take(const job_view& view) const {
   const auto size_of = [&](const job_view& x) {
     return x.terminal ? x.terminal->savefile_bytes + x.terminal->pcapng_bytes
+                          + x.lost_bytes
                       : most_bytes_of(x.last.spec);
   };
   const auto finished = view.terminal ? view.terminal->finished.value_or(0) : 0;

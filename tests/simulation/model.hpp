@@ -151,6 +151,8 @@ private:
     std::optional<instant> gone_since;
     std::optional<instant> held_until; ///< By downloads.
     std::uint32_t held_in = 0;         ///< Number of the process.
+    /// Of a savefile that was lost, and may have been in the way before.
+    std::uint64_t lost_bytes = 0;
     bool stop_sent = false;
     std::optional<std::uint32_t> stopped_in; ///< Process that answered a stop.
   };
