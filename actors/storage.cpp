@@ -747,7 +747,8 @@ void storage_state::claim(const std::string& id) {
     return; // Next time.
   auto runs = parts.store->runs(id);
   if (runs.empty()) {
-    // Not read, for it has a savefile, which has what the row says.
+    // Not read, for it has a savefile, or not to be read: the row says at least
+    // what was last noted.
     auto& all = runs[0];
     all.packets = (*found)->packets_captured;
     all.captured_bytes = (*found)->bytes_captured;

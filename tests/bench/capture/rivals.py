@@ -22,7 +22,7 @@ from api import Api
 RING_MIB = 32
 READY_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 60.0
-# Between looks at a capture that is about to end: what they cost is no part of it.
+# Between looks at a capture that is about to end, which count as its cost.
 LOOK_INTERVAL_S = 0.1
 
 
